@@ -1,0 +1,130 @@
+#include "runtime/base/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace inkling {
+
+namespace {
+
+// About 20 us on current cores: longer than the gap between two ops, shorter than a time slice.
+constexpr int kSpins = 4000;
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+// One loop is a "job". A worker joins a job under the mutex and leaves it under the mutex, so the
+// caller, having run out of chunks, closes the job and waits only for those who are inside it: a
+// worker that slept through the whole job is never waited for.
+struct ThreadPool::Crew {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable left;
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<int> inside{0};
+  bool open = false;
+  std::atomic<bool> stopping{false};
+
+  Call call = nullptr;
+  const void* context = nullptr;
+  std::size_t count = 0;
+  std::size_t grain = 1;
+  std::atomic<std::size_t> next{0};
+
+  std::vector<std::thread> workers;
+
+  void claim_chunks() {
+    for (;;) {
+      const std::size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
+      if (begin >= count) return;
+      call(context, begin, std::min(begin + grain, count));
+    }
+  }
+
+  void work() {
+    std::uint64_t seen = 0;
+    for (;;) {
+      for (int i = 0; i < kSpins && generation.load(std::memory_order_relaxed) == seen &&
+                      !stopping.load(std::memory_order_relaxed);
+           ++i) {
+        pause();
+      }
+      {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return stopping || generation != seen; });
+        if (stopping) return;
+        seen = generation;
+        if (!open) continue;
+        ++inside;
+      }
+      claim_chunks();
+      {
+        const std::lock_guard lock(mutex);
+        --inside;
+      }
+      left.notify_one();
+    }
+  }
+};
+
+ThreadPool::ThreadPool(unsigned threads) : crew_(std::make_unique<Crew>()) {
+  for (unsigned i = 1; i < threads; ++i) {
+    crew_->workers.emplace_back([crew = crew_.get()] { crew->work(); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(crew_->mutex);
+    crew_->stopping = true;
+  }
+  crew_->wake.notify_all();
+  for (std::thread& worker : crew_->workers) worker.join();
+}
+
+unsigned ThreadPool::threads() const { return static_cast<unsigned>(crew_->workers.size()) + 1; }
+
+void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void* context) {
+  if (count == 0) return;
+  grain = std::max<std::size_t>(grain, 1);
+  if (crew_->workers.empty() || count <= grain) {
+    for (std::size_t begin = 0; begin < count; begin += grain)
+      call(context, begin, std::min(begin + grain, count));
+    return;
+  }
+  Crew& crew = *crew_;
+  {
+    const std::lock_guard lock(crew.mutex);
+    crew.call = call;
+    crew.context = context;
+    crew.count = count;
+    crew.grain = grain;
+    crew.next.store(0, std::memory_order_relaxed);
+    crew.open = true;
+    crew.generation.fetch_add(1);
+  }
+  crew.wake.notify_all();
+  crew.claim_chunks();
+  std::unique_lock lock(crew.mutex);
+  crew.open = false;
+  if (crew.inside != 0) {
+    lock.unlock();
+    for (int i = 0; i < kSpins && crew.inside.load(std::memory_order_acquire) != 0; ++i) pause();
+    lock.lock();
+    crew.left.wait(lock, [&] { return crew.inside == 0; });
+  }
+}
+
+}  // namespace inkling

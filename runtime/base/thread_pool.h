@@ -1,0 +1,46 @@
+#pragma once
+// ThreadPool: a fixed crew that helps one caller with a loop.
+//
+// Chunks are claimed one by one from a shared counter, so a preempted worker never owns work that
+// the others wait for beyond the chunk in its hands; workers spin briefly, then sleep. The caller
+// works too: a pool of n threads starts n - 1 workers, and a pool of one runs everything in place.
+//
+// Chunk borders depend on the loop alone, never on the thread count: a kernel whose chunks write
+// disjoint outputs gives the same bits on any number of threads.
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace inkling {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(unsigned threads = 1);  // 0 counts as 1
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  unsigned threads() const;
+
+  // Calls body(begin, end) for consecutive ranges of at most `grain` items that cover [0, count).
+  // One caller at a time; body must not call parallel_for on the same pool. Allocates nothing.
+  template <typename Body>
+  void parallel_for(std::size_t count, std::size_t grain, const Body& body) {
+    run(
+        count, grain,
+        [](const void* context, std::size_t begin, std::size_t end) {
+          (*static_cast<const Body*>(context))(begin, end);
+        },
+        &body);
+  }
+
+ private:
+  using Call = void (*)(const void* context, std::size_t begin, std::size_t end);
+  void run(std::size_t count, std::size_t grain, Call call, const void* context);
+
+  struct Crew;
+  std::unique_ptr<Crew> crew_;
+};
+
+}  // namespace inkling
