@@ -45,15 +45,15 @@ struct ThreadPool::Crew {
 
   std::vector<std::thread> workers;
 
-  void claim_chunks() {
+  void claim_chunks(unsigned worker) {
     for (;;) {
       const std::size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
       if (begin >= count) return;
-      call(context, begin, std::min(begin + grain, count));
+      call(context, begin, std::min(begin + grain, count), worker);
     }
   }
 
-  void work() {
+  void work(unsigned worker) {
     std::uint64_t seen = 0;
     for (;;) {
       for (int i = 0; i < kSpins && generation.load(std::memory_order_relaxed) == seen &&
@@ -69,7 +69,7 @@ struct ThreadPool::Crew {
         if (!open) continue;
         ++inside;
       }
-      claim_chunks();
+      claim_chunks(worker);
       {
         const std::lock_guard lock(mutex);
         --inside;
@@ -81,7 +81,7 @@ struct ThreadPool::Crew {
 
 ThreadPool::ThreadPool(unsigned threads) : crew_(std::make_unique<Crew>()) {
   for (unsigned i = 1; i < threads; ++i) {
-    crew_->workers.emplace_back([crew = crew_.get()] { crew->work(); });
+    crew_->workers.emplace_back([crew = crew_.get(), i] { crew->work(i); });
   }
 }
 
@@ -101,7 +101,7 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void
   grain = std::max<std::size_t>(grain, 1);
   if (crew_->workers.empty() || count <= grain) {
     for (std::size_t begin = 0; begin < count; begin += grain)
-      call(context, begin, std::min(begin + grain, count));
+      call(context, begin, std::min(begin + grain, count), 0);
     return;
   }
   Crew& crew = *crew_;
@@ -116,7 +116,7 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void
     crew.generation.fetch_add(1);
   }
   crew.wake.notify_all();
-  crew.claim_chunks();
+  crew.claim_chunks(0);
   std::unique_lock lock(crew.mutex);
   crew.open = false;
   if (crew.inside != 0) {

@@ -23,20 +23,22 @@ class ThreadPool {
 
   unsigned threads() const;
 
-  // Calls body(begin, end) for consecutive ranges of at most `grain` items that cover [0, count).
-  // One caller at a time; body must not call parallel_for on the same pool. Allocates nothing.
+  // Calls body(begin, end, worker) for consecutive ranges of at most `grain` items that cover [0,
+  // count). worker < threads() tells which of the crew runs it (the caller is 0), for scratch
+  // memory. One caller at a time; body must not call parallel_for on the same pool. Allocates
+  // nothing.
   template <typename Body>
   void parallel_for(std::size_t count, std::size_t grain, const Body& body) {
     run(
         count, grain,
-        [](const void* context, std::size_t begin, std::size_t end) {
-          (*static_cast<const Body*>(context))(begin, end);
+        [](const void* context, std::size_t begin, std::size_t end, unsigned worker) {
+          (*static_cast<const Body*>(context))(begin, end, worker);
         },
         &body);
   }
 
  private:
-  using Call = void (*)(const void* context, std::size_t begin, std::size_t end);
+  using Call = void (*)(const void* context, std::size_t begin, std::size_t end, unsigned worker);
   void run(std::size_t count, std::size_t grain, Call call, const void* context);
 
   struct Crew;

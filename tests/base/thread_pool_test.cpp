@@ -14,7 +14,7 @@ TEST(ThreadPool, CoversEveryItemOnceWhateverTheGrainAndCrew) {
     for (const std::size_t count : {0u, 1u, 7u, 64u, 1000u}) {
       for (const std::size_t grain : {0u, 1u, 3u, 64u, 2000u}) {
         std::vector<std::atomic<int>> seen(count);
-        pool.parallel_for(count, grain, [&](std::size_t begin, std::size_t end) {
+        pool.parallel_for(count, grain, [&](std::size_t begin, std::size_t end, unsigned) {
           for (std::size_t i = begin; i < end; ++i) ++seen[i];
         });
         for (const auto& n : seen) ASSERT_EQ(n, 1);
@@ -27,7 +27,7 @@ TEST(ThreadPool, ChunkBordersDoNotDependOnTheCrew) {
   ThreadPool one(1), three(3);
   std::vector<std::size_t> a(10), b(10);
   const auto record = [](std::vector<std::size_t>& ends) {
-    return [&ends](std::size_t begin, std::size_t end) { ends[begin / 10] = end; };
+    return [&ends](std::size_t begin, std::size_t end, unsigned) { ends[begin / 10] = end; };
   };
   one.parallel_for(95, 10, record(a));
   three.parallel_for(95, 10, record(b));
@@ -38,7 +38,8 @@ TEST(ThreadPool, SurvivesManyShortLoops) {
   ThreadPool pool(3);
   std::atomic<std::size_t> total{0};
   for (int i = 0; i < 20000; ++i) {
-    pool.parallel_for(5, 1, [&](std::size_t begin, std::size_t end) { total += end - begin; });
+    pool.parallel_for(5, 1,
+                      [&](std::size_t begin, std::size_t end, unsigned) { total += end - begin; });
   }
   EXPECT_EQ(total, 100000u);
 }

@@ -1,0 +1,131 @@
+#include "autograd/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "autograd/differentiate.h"
+#include "runtime/ops.h"
+
+namespace inkling {
+
+namespace {
+
+// Names that a user's graph cannot have by accident.
+constexpr const char* kRateName = "trainer/rate";
+constexpr const char* kStepName = "trainer/step";
+constexpr const char* kLossName = "trainer/loss";
+
+ValueId moment_like(Graph& g, ValueId variable, const char* kind, std::vector<std::string>& names) {
+  names.push_back(concat("trainer/", kind, "/", g.value(variable).name));
+  return g.variable(names.back(), Tensor::zeros(g.spec(variable)));
+}
+
+void append_step(Graph& g, ValueId variable, ValueId gradient, const Optimizer& optimizer,
+                 ValueId rate, ValueId step, std::vector<std::string>& moments) {
+  if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
+    const ValueId velocity = moment_like(g, variable, "velocity", moments);
+    const SgdStep next =
+        sgd_step(g, variable, gradient, velocity, rate, sgd->momentum, sgd->weight_decay);
+    g.update(variable, next.weights);
+    g.update(velocity, next.velocity);
+  } else {
+    const Adam& adam = std::get<Adam>(optimizer);
+    const ValueId first = moment_like(g, variable, "first_moment", moments);
+    const ValueId second = moment_like(g, variable, "second_moment", moments);
+    const AdamStep next = adam_step(g, variable, gradient, first, second, rate, step, adam.beta1,
+                                    adam.beta2, adam.epsilon, adam.weight_decay);
+    g.update(variable, next.weights);
+    g.update(first, next.first_moment);
+    g.update(second, next.second_moment);
+  }
+}
+
+Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
+  INK_CHECK_OK(graph.status());
+  if (spec.train.empty()) return fail(ErrorCode::kInvalidArgument, "trainer: no variable to train");
+  for (const ValueId id : spec.train) {
+    if (graph.value(id).kind != ValueKind::kVariable || graph.spec(id).dtype != DType::kF32) {
+      return fail(ErrorCode::kInvalidArgument, "trainer: ", graph.spec(id), " '",
+                  graph.value(id).name, "' is not an f32 variable");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
+  INK_CHECK_OK(expect_trainable(graph, spec));
+  INK_TRY(const auto gradients, differentiate(graph, spec.loss, spec.train));
+  const ValueId rate = graph.input(kRateName, {DType::kF32, Shape{}});
+  const ValueId step = graph.input(kStepName, {DType::kF32, Shape{}});
+  std::vector<std::string> moments;
+  std::vector<ParameterSlice> slices;
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < spec.train.size(); ++i) {
+    append_step(graph, spec.train[i], gradients[i], spec.optimizer, rate, step, moments);
+    INK_CHECK_OK(graph.status());
+    slices.push_back({graph.value(spec.train[i]).name, graph.shape(spec.train[i]), offset});
+    offset += static_cast<std::size_t>(graph.shape(spec.train[i]).elements());
+  }
+  graph.output(kLossName, spec.loss);
+  INK_TRY(Session session, Session::create(graph, spec.plan));
+
+  Trainer trainer(std::move(session), std::move(slices));
+  for (const ParameterSlice& slice : trainer.slices_) {
+    INK_TRY(trainer.weights_.emplace_back(), trainer.session_.variable(slice.name));
+  }
+  for (const std::string& name : moments) {
+    INK_TRY(trainer.moments_.emplace_back(), trainer.session_.variable(name));
+  }
+  INK_TRY(trainer.rate_, trainer.session_.input(kRateName));
+  INK_TRY(trainer.step_, trainer.session_.input(kStepName));
+  INK_TRY(trainer.loss_, trainer.session_.output(kLossName));
+  return trainer;
+}
+
+StepReport Trainer::step(double rate) noexcept {
+  *rate_.as<float>() = static_cast<float>(rate);
+  *step_.as<float>() += 1.0f;
+  session_.run();
+  const double loss = *loss_.as<float>();
+  return {loss, std::isfinite(loss)};
+}
+
+std::size_t Trainer::memory_bytes() const {
+  return session_.arena_bytes() + session_.variable_bytes() + session_.packed_bytes();
+}
+
+std::size_t Trainer::parameter_count() const {
+  return slices_.back().offset + static_cast<std::size_t>(slices_.back().shape.elements());
+}
+
+std::vector<float> Trainer::get_parameters() const {
+  std::vector<float> values;
+  values.reserve(parameter_count());
+  for (const TensorView& weights : weights_) {
+    const auto span = weights.span<float>();
+    values.insert(values.end(), span.begin(), span.end());
+  }
+  return values;
+}
+
+Result<void> Trainer::set_parameters(std::span<const float> values, bool reset_moments) {
+  if (values.size() != parameter_count()) {
+    return fail(ErrorCode::kInvalidArgument, "trainer: ", values.size(),
+                " parameters given, expected ", parameter_count());
+  }
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    const auto span = weights_[i].span<float>();
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(slices_[i].offset), span.size(),
+                span.begin());
+  }
+  if (reset_moments) {
+    for (const TensorView& moment : moments_) std::memset(moment.data, 0, moment.spec.bytes());
+    *step_.as<float>() = 0.0f;
+  }
+  return {};
+}
+
+}  // namespace inkling

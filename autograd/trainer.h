@@ -1,0 +1,84 @@
+#pragma once
+// Trainer: a graph with a loss, made ready to learn.
+//
+// create() differentiates the loss with respect to the variables to train, appends the optimizer's
+// update of each as nodes, and plans forward, backward and step as one program in one arena. Its
+// memory is known before the first step, so an app can refuse. Frozen variables and everything
+// before them keep no activations and cost no backward work.
+//
+//   INK_TRY(Trainer trainer, Trainer::create(graph, {.loss = loss, .train = {w, b}, .optimizer =
+//   Adam{}}));
+//   ... fill trainer.input("images"), trainer.input("targets") ...
+//   StepReport report = trainer.step(0.001);
+//
+// One thread at a time; the same seed and data give the same bits on any number of threads.
+
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "runtime/session.h"
+
+namespace inkling {
+
+struct Sgd {
+  double momentum = 0.0;
+  double weight_decay = 0.0;
+};
+struct Adam {
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.0;
+};
+using Optimizer = std::variant<Sgd, Adam>;
+
+struct TrainSpec {
+  ValueId loss;                // one float
+  std::vector<ValueId> train;  // variables; others stay as they are
+  Optimizer optimizer = Adam{};
+  PlanOptions plan = {};
+};
+
+struct StepReport {
+  double loss;  // before the step
+  bool finite;  // false: the loss was NaN or infinite, and the weights cannot be trusted any more
+};
+
+// Where a trained variable lies in the flat parameter vector.
+struct ParameterSlice {
+  std::string name;
+  Shape shape;
+  std::size_t offset;  // in elements
+};
+
+class Trainer {
+ public:
+  // kInvalidArgument: nothing to train, a value that is not a variable, or the wrong loss.
+  // kUnsupported: no derivative.
+  static Result<Trainer> create(Graph graph, const TrainSpec& spec);
+
+  Result<TensorView> input(std::string_view name) { return session_.input(name); }
+  Result<TensorView> output(std::string_view name) { return session_.output(name); }
+
+  StepReport step(double rate) noexcept;
+
+  // Everything that training allocates: arena, weights, moments and packed constants.
+  std::size_t memory_bytes() const;
+
+  // The trained variables as one vector, in the order of TrainSpec::train: what federation uploads
+  // and what a patch stores. set_parameters also forgets the optimizer's moments when
+  // `reset_moments`. Sizes must agree.
+  std::size_t parameter_count() const;
+  std::span<const ParameterSlice> parameters() const { return slices_; }
+  std::vector<float> get_parameters() const;
+  Result<void> set_parameters(std::span<const float> values, bool reset_moments = true);
+
+ private:
+  Trainer(Session session, std::vector<ParameterSlice> slices)
+      : session_(std::move(session)), slices_(std::move(slices)) {}
+  Session session_;
+  std::vector<ParameterSlice> slices_;
+  std::vector<TensorView> weights_, moments_;
+  TensorView rate_, step_, loss_;
+};
+
+}  // namespace inkling

@@ -1,0 +1,102 @@
+#pragma once
+// The vocabulary: every op as a free function that appends to a graph and returns its (first)
+// output. Shapes are written f32[rows, columns]; images are channels-last, [batch, height, width,
+// channels]. A wrong shape latches an error in the graph. Formulas and derivatives stand in
+// runtime/ops/.
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "runtime/graph.h"
+
+namespace inkling {
+
+// Elementwise, x of any float shape.
+ValueId neg(Graph& g, ValueId x);
+ValueId exp(Graph& g, ValueId x);
+ValueId log(Graph& g, ValueId x);
+ValueId sqrt(Graph& g, ValueId x);
+ValueId tanh(Graph& g, ValueId x);
+ValueId sigmoid(Graph& g, ValueId x);  // 1 / (1 + exp(-x))
+ValueId erf(Graph& g, ValueId x);
+
+// Elementwise on two tensors; shapes that differ are broadcast by NumPy's rule, with broadcast_to
+// appended.
+ValueId add(Graph& g, ValueId a, ValueId b);
+ValueId sub(Graph& g, ValueId a, ValueId b);
+ValueId mul(Graph& g, ValueId a, ValueId b);
+ValueId div(Graph& g, ValueId a, ValueId b);
+ValueId scale(Graph& g, ValueId x, double factor);       // x * factor
+ValueId shift(Graph& g, ValueId x, double offset);       // x + offset
+ValueId scalar_like(Graph& g, ValueId x, double value);  // a constant scalar of x's element type
+
+// min(max(x, low), high); the derivative is 1 strictly between the bounds and 0 elsewhere.
+ValueId clamp(Graph& g, ValueId x, double low, double high);
+ValueId clamp_gradient(Graph& g, ValueId x, ValueId cotangent, double low, double high);
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+inline ValueId relu(Graph& g, ValueId x) { return clamp(g, x, 0.0, kInfinity); }
+inline ValueId relu6(Graph& g, ValueId x) { return clamp(g, x, 0.0, 6.0); }
+ValueId hard_sigmoid(Graph& g, ValueId x, double slope,
+                     double offset);      // clamp(slope x + offset, 0, 1)
+ValueId hard_swish(Graph& g, ValueId x);  // x clamp(x / 6 + 1/2, 0, 1)
+
+// Shape. sum_to is the adjoint of broadcast_to: it sums every axis along which `shape` has size 1
+// (or that it lacks in front).
+ValueId reshape(Graph& g, ValueId x, const Shape& shape);  // no data moves
+ValueId transpose(Graph& g, ValueId x, std::vector<std::int64_t> permutation);
+ValueId broadcast_to(Graph& g, ValueId x, const Shape& shape);
+ValueId sum_to(Graph& g, ValueId x, const Shape& shape);
+ValueId sum(Graph& g, ValueId x);                                            // to a scalar
+ValueId mean(Graph& g, ValueId x);                                           // to a scalar
+ValueId mean_axes(Graph& g, ValueId x, std::span<const std::int64_t> axes);  // keeps them, size 1
+ValueId slice(Graph& g, ValueId x, std::vector<std::int64_t> starts,
+              std::vector<std::int64_t> sizes);
+ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before,
+            std::vector<std::int64_t> after);  // zeros
+ValueId concat(Graph& g, std::span<const ValueId> parts, std::int64_t axis);
+
+// [..., m, k] x [..., k, n] -> [..., m, n]; equal ranks and leading sizes. A transposed operand is
+// stored
+// [..., k, m] or [..., n, k].
+ValueId matmul(Graph& g, ValueId a, ValueId b, bool transpose_a = false, bool transpose_b = false);
+
+// Sliding windows over [n, h, w, c].
+struct Window {
+  std::array<std::int64_t, 2> strides = {1, 1};     // [vertical, horizontal]
+  std::array<std::int64_t, 4> pads = {0, 0, 0, 0};  // [top, left, bottom, right]
+  std::array<std::int64_t, 2> dilations = {1, 1};
+};
+// weights [kh, kw, in, out] -> [n, oh, ow, out]
+ValueId conv2d(Graph& g, ValueId x, ValueId weights, const Window& window);
+// weights [kh, kw, c] -> [n, oh, ow, c]: each channel by itself
+ValueId depthwise_conv2d(Graph& g, ValueId x, ValueId weights, const Window& window);
+ValueId max_pool(Graph& g, ValueId x, std::array<std::int64_t, 2> kernel, const Window& window);
+// Padding is left out of each average unless count_padding.
+ValueId avg_pool(Graph& g, ValueId x, std::array<std::int64_t, 2> kernel, const Window& window,
+                 bool count_padding = false);
+
+// Along the last axis, stabilised by the row maximum.
+ValueId softmax(Graph& g, ValueId x);
+ValueId log_softmax(Graph& g, ValueId x);
+
+// Optimizer steps: the new value of the weights (and moments). rate is a scalar tensor.
+//   velocity' = momentum * velocity + gradient + weight_decay * weights;  weights' = weights - rate
+//   * velocity'
+struct SgdStep {
+  ValueId weights, velocity;
+};
+SgdStep sgd_step(Graph& g, ValueId weights, ValueId gradient, ValueId velocity, ValueId rate,
+                 double momentum, double weight_decay);
+// Adam (Kingma & Ba, ICLR 2015) with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
+// `step` is a scalar that counts from 1.
+struct AdamStep {
+  ValueId weights, first_moment, second_moment;
+};
+AdamStep adam_step(Graph& g, ValueId weights, ValueId gradient, ValueId first_moment,
+                   ValueId second_moment, ValueId rate, ValueId step, double beta1 = 0.9,
+                   double beta2 = 0.999, double epsilon = 1e-8, double weight_decay = 0.0);
+
+}  // namespace inkling

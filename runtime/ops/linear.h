@@ -1,0 +1,70 @@
+#pragma once
+// Sizes and epilogues of the linear ops (matmul, conv2d, depthwise_conv2d), as op files and kernels
+// read them from a node.
+
+#include <cstdint>
+
+#include "runtime/ops/support.h"
+
+namespace inkling::ops {
+
+struct MatmulSize {
+  std::int64_t batch, m, n, k;
+  bool transpose_a, transpose_b;
+};
+MatmulSize matmul_size(const Shape& a, const Shape& b, const Attrs& attrs);
+
+// A window over channels-last images, with everything a loop needs. Output pixel (oy, ox) reads the
+// input pixels (oy * stride - pad_top + ky * dilation, ...), those outside counting as zero.
+struct WindowSize {
+  std::int64_t batch, height, width, channels;  // of the input
+  std::int64_t kernel_height, kernel_width;
+  std::int64_t out_height, out_width;
+  std::int64_t stride_y, stride_x, pad_top, pad_left, dilation_y, dilation_x;
+
+  std::int64_t out_pixels() const { return batch * out_height * out_width; }
+};
+// Refuses what no window can be: not four axes, strides or dilations below 1, negative pads, no
+// output.
+Result<WindowSize> window_size(const Shape& x, std::int64_t kernel_height,
+                               std::int64_t kernel_width, const Attrs& attrs);
+
+Attrs window_attrs(const Window& window);
+
+// Calls body(output pixel, kernel tap, input pixel) for every pair of pixels that a tap joins,
+// output pixels first.
+template <typename Body>
+void for_each_tap(const WindowSize& s, const Body& body) {
+  for (std::int64_t to = 0; to < s.out_pixels(); ++to) {
+    const std::int64_t n = to / (s.out_height * s.out_width);
+    const std::int64_t oy = to / s.out_width % s.out_height;
+    const std::int64_t ox = to % s.out_width;
+    for (std::int64_t tap = 0; tap < s.kernel_height * s.kernel_width; ++tap) {
+      const std::int64_t iy = oy * s.stride_y - s.pad_top + tap / s.kernel_width * s.dilation_y;
+      const std::int64_t ix = ox * s.stride_x - s.pad_left + tap % s.kernel_width * s.dilation_x;
+      if (iy < 0 || iy >= s.height || ix < 0 || ix >= s.width) continue;
+      body(to, tap, (n * s.height + iy) * s.width + ix);
+    }
+  }
+}
+
+// Refuses a third input that is not a bias of n elements.
+Result<void> expect_bias(std::span<const TensorSpec> in, std::int64_t n);
+
+// What a fused node does to each finished sum: adds the bias of its column, then clamps.
+template <typename T>
+struct Epilogue {
+  const T* bias = nullptr;
+  T low, high;
+
+  static Epilogue of(const KernelArgs& args) {
+    return {args.in.size() > 2 ? args.in[2].as<const T>() : nullptr,
+            static_cast<T>(args.attrs.real(Attr::kMin, -kInfinity)),
+            static_cast<T>(args.attrs.real(Attr::kMax, kInfinity))};
+  }
+  T apply(T total, std::int64_t column) const {
+    return std::min(std::max(total + (bias ? bias[column] : T{0}), low), high);
+  }
+};
+
+}  // namespace inkling::ops

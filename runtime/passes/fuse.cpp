@@ -1,0 +1,161 @@
+// Three rewrites, applied node by node in order, so that chains collapse:
+//   op(broadcast_to(a), b)     -> op(a, b)                  add, sub, mul and div repeat their
+//   operands themselves mul(linear(x, w), s[c])    -> linear(x, w s)            constant weights
+//   and scale; batch norm folds away here add(linear(x, w), b[c])    -> linear(x, w, b)
+//   clamp(linear(x, w, ...))   -> linear with bounds
+// The linear node must have no other reader. What it replaces is dropped by eliminate().
+
+#include <unordered_map>
+
+#include "runtime/op.h"
+#include "runtime/ops.h"
+#include "runtime/ops/support.h"
+#include "runtime/passes/passes.h"
+#include "runtime/passes/rewriter.h"
+
+namespace inkling {
+
+namespace {
+
+bool is_linear(OpKind op) {
+  return op == OpKind::kMatmul || op == OpKind::kConv2d || op == OpKind::kDepthwiseConv2d;
+}
+
+bool repeats_operands(OpKind op) {
+  return op == OpKind::kAdd || op == OpKind::kSub || op == OpKind::kMul || op == OpKind::kDiv;
+}
+
+class Fuser {
+ public:
+  explicit Fuser(const Graph& source)
+      : rewriter_(source), uses_(count_uses(source)), repeated_(source.values().size(), kNoValue) {}
+
+  Result<Graph> run() {
+    const Graph& source = rewriter_.source();
+    for (const Node& node : source.nodes()) {
+      if (node.op == OpKind::kBroadcastTo) repeated_[at(node.outputs[0])] = node.inputs[0];
+      const std::size_t before = rewriter_.graph().nodes().size();
+      if (repeats_operands(node.op)) {
+        fuse_binary(node);
+      } else if (!(node.op == OpKind::kClamp && fuse_clamp(node))) {
+        rewriter_.copy(node);
+      }
+      remember_producers(before);
+    }
+    INK_TRY(Graph fused, rewriter_.finish());
+    return eliminate(fused);
+  }
+
+ private:
+  static std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
+
+  void remember_producers(std::size_t from) {
+    const auto nodes = rewriter_.graph().nodes();
+    for (std::size_t i = from; i < nodes.size(); ++i) producer_[at(nodes[i].outputs[0])] = i;
+  }
+
+  // The old operand without its broadcast_to.
+  ValueId bare(ValueId old) const {
+    return repeated_[at(old)] == kNoValue ? old : repeated_[at(old)];
+  }
+
+  void fuse_binary(const Node& node) {
+    const ValueId a = bare(node.inputs[0]), b = bare(node.inputs[1]);
+    if (node.op == OpKind::kMul && (fuse_scale(node, a, b) || fuse_scale(node, b, a))) return;
+    if (node.op == OpKind::kAdd && (fuse_bias(node, a, b) || fuse_bias(node, b, a))) return;
+    const Graph& source = rewriter_.source();
+    const auto joint = ops::broadcast_shape(source.shape(a), source.shape(b));
+    if (!joint || *joint != source.shape(node.outputs[0])) {
+      rewriter_.copy(node);
+      return;
+    }
+    replace(node,
+            rewriter_.graph().append(node.op, {rewriter_.now(a), rewriter_.now(b)}, node.attrs));
+  }
+
+  void replace(const Node& node, ValueId value) {
+    rewriter_.map(node.outputs[0], value);
+    rewriter_.keep_label(node.outputs[0]);
+  }
+
+  // The linear node behind an old value that only this reader uses and that is not clamped yet;
+  // else null.
+  const Node* open_linear(ValueId old) {
+    if (uses_[at(old)] != 1) return nullptr;
+    const auto found = producer_.find(at(rewriter_.now(old)));
+    if (found == producer_.end()) return nullptr;
+    const Node& node = rewriter_.graph().nodes()[found->second];
+    return is_linear(node.op) && !node.attrs.has(Attr::kMin) ? &node : nullptr;
+  }
+
+  // Is v one number per channel (last axis) of the old value y?
+  bool per_channel(ValueId v, ValueId y) const {
+    const Shape& s = rewriter_.source().shape(v);
+    const std::int64_t channels = rewriter_.source().shape(y).back();
+    return s.rank() >= 1 && s.back() == channels && s.elements() == channels;
+  }
+
+  ValueId vector_of(ValueId old) {
+    return reshape(rewriter_.graph(), rewriter_.now(old),
+                   Shape{rewriter_.source().shape(old).elements()});
+  }
+
+  bool fuse_scale(const Node& node, ValueId y, ValueId s) {
+    const Node* found = open_linear(y);
+    if (!found || !per_channel(s, y)) return false;
+    Graph& g = rewriter_.graph();
+    const Node linear = *found;
+    const auto constant = [&](ValueId id) { return g.value(id).kind == ValueKind::kConstant; };
+    if (!constant(rewriter_.now(s)) || !constant(linear.inputs[1]) || linear.inputs.size() > 2)
+      return false;
+    if (linear.op == OpKind::kMatmul &&
+        (g.shape(linear.inputs[1]).rank() != 2 || linear.attrs.integer(Attr::kTransposeB) != 0)) {
+      return false;
+    }
+    // Weights times scale, and a scale that had to be reshaped, are constants: computed now, so
+    // that the next rewrites find a constant.
+    const ValueId scales = folded(vector_of(s));
+    const ValueId weights = folded(g.append(OpKind::kMul, {linear.inputs[1], scales}));
+    replace(node, g.append(linear.op, {linear.inputs[0], weights}, linear.attrs));
+    return true;
+  }
+
+  ValueId folded(ValueId id) {
+    std::vector<ValueId> results;
+    Graph& g = rewriter_.graph();
+    if (!g.status() || g.value(id).kind != ValueKind::kResult) return id;
+    return fold_last_node(g, results) ? results[0] : id;
+  }
+
+  bool fuse_bias(const Node& node, ValueId y, ValueId b) {
+    const Node* found = open_linear(y);
+    if (!found || found->inputs.size() > 2 || !per_channel(b, y)) return false;
+    const Node linear = *found;
+    const ValueId bias = vector_of(b);
+    replace(node, rewriter_.graph().append(linear.op, {linear.inputs[0], linear.inputs[1], bias},
+                                           linear.attrs));
+    return true;
+  }
+
+  bool fuse_clamp(const Node& node) {
+    const Node* found = open_linear(node.inputs[0]);
+    if (!found) return false;
+    const Node linear = *found;
+    Attrs attrs = linear.attrs;
+    attrs.set(Attr::kMin, node.attrs.real(Attr::kMin, -kInfinity))
+        .set(Attr::kMax, node.attrs.real(Attr::kMax, kInfinity));
+    replace(node, rewriter_.graph().append(linear.op, linear.inputs, std::move(attrs)));
+    return true;
+  }
+
+  Rewriter rewriter_;
+  std::vector<std::size_t> uses_;
+  std::vector<ValueId> repeated_;  // by old value: what its broadcast_to repeats
+  std::unordered_map<std::size_t, std::size_t> producer_;  // by new value: its node
+};
+
+}  // namespace
+
+Result<Graph> fuse(const Graph& graph) { return Fuser(graph).run(); }
+
+}  // namespace inkling

@@ -1,0 +1,15 @@
+#include "runtime/passes/passes.h"
+
+namespace inkling {
+
+Result<Graph> optimize(const Graph& graph) {
+  INK_TRY(Graph g, eliminate(graph));
+  INK_TRY(g, fold_constants(g));
+  INK_TRY(g, sink_transposes(g));
+  INK_TRY(g, fold_constants(g));
+  INK_TRY(g, share(g));
+  INK_TRY(g, fuse(g));
+  return fold_constants(g);
+}
+
+}  // namespace inkling

@@ -1,0 +1,42 @@
+#pragma once
+// Rewriter: builds a new graph from an old one, node by node, in order. What every pass is made of.
+
+#include <vector>
+
+#include "runtime/graph.h"
+
+namespace inkling {
+
+class Rewriter {
+ public:
+  // Carries over the inputs and variables; constants follow when they are first used.
+  explicit Rewriter(const Graph& source);
+
+  Graph& graph() { return target_; }
+  const Graph& source() const { return source_; }
+
+  ValueId now(ValueId old);  // where an old value is in the new graph
+  void map(ValueId old, ValueId value) { now_[static_cast<std::size_t>(old)] = value; }
+  std::vector<ValueId> now(std::span<const ValueId> old);
+  void copy(const Node& node);  // the node as it was, on the new inputs
+  void keep_label(ValueId old);
+
+  Result<Graph> finish();  // carries over outputs and updates
+
+ private:
+  const Graph& source_;
+  Graph target_;
+  std::vector<ValueId> now_;
+};
+
+// A node may be folded into a constant that is no larger than its inputs, or than this.
+inline constexpr std::size_t kFoldedBytesFree = 64;
+
+// Computes the graph's last node where all its inputs are constants, and gives its results as
+// constants; false and unchanged otherwise. The node itself stays until eliminate().
+bool fold_last_node(Graph& graph, std::vector<ValueId>& results);
+
+// How many nodes, outputs and updates read each value.
+std::vector<std::size_t> count_uses(const Graph& graph);
+
+}  // namespace inkling

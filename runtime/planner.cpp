@@ -1,0 +1,60 @@
+#include "runtime/planner.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/tensor.h"
+
+namespace inkling {
+
+namespace {
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+}
+
+bool meet(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
+
+}  // namespace
+
+ArenaLayout plan_arena(std::span<const Lifetime> lifetimes) {
+  std::vector<std::size_t> order(lifetimes.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return lifetimes[a].bytes > lifetimes[b].bytes;
+  });
+  ArenaLayout layout;
+  layout.offsets.resize(lifetimes.size());
+  std::vector<std::size_t> placed;  // by offset
+  for (const std::size_t i : order) {
+    const std::size_t bytes = aligned(lifetimes[i].bytes);
+    std::size_t offset = 0;
+    for (const std::size_t other : placed) {
+      if (!meet(lifetimes[i], lifetimes[other])) continue;
+      if (layout.offsets[other] >= offset + bytes) break;
+      offset = std::max(offset, layout.offsets[other] + aligned(lifetimes[other].bytes));
+    }
+    layout.offsets[i] = offset;
+    layout.bytes = std::max(layout.bytes, offset + bytes);
+    const auto at = std::upper_bound(
+        placed.begin(), placed.end(), offset,
+        [&](std::size_t value, std::size_t p) { return value < layout.offsets[p]; });
+    placed.insert(at, i);
+  }
+  return layout;
+}
+
+std::size_t arena_lower_bound(std::span<const Lifetime> lifetimes) {
+  std::size_t steps = 0;
+  for (const Lifetime& life : lifetimes) steps = std::max(steps, life.last + 1);
+  std::vector<std::size_t> alive(steps + 1);  // differences, then running sums
+  for (const Lifetime& life : lifetimes) {
+    alive[life.first] += aligned(life.bytes);
+    alive[life.last + 1] -= aligned(life.bytes);
+  }
+  std::size_t now = 0, most = 0;
+  for (const std::size_t change : alive) most = std::max(most, now += change);
+  return most;
+}
+
+}  // namespace inkling

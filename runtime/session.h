@@ -1,0 +1,66 @@
+#pragma once
+// Session: a graph made ready to run, and run.
+//
+// create() does everything that can fail: it optimises the graph, chooses a kernel for each node,
+// packs constant weights and lays all tensors out in one arena. run() then allocates nothing, fails
+// never, and gives the same bits on any number of threads. Write the inputs, run, read the outputs:
+//
+//   INK_TRY(Session session, Session::create(graph, {.threads = 2}));
+//   INK_TRY(TensorView image, session.input("image"));
+//   ... fill image.span<float>() ...
+//   session.run();
+//
+// Views stay valid for the session's life, also when it is moved. Inputs keep their values between
+// runs; variables take their updates at the end of each run. One thread at a time.
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "runtime/graph.h"
+#include "runtime/kernel.h"
+
+namespace inkling {
+
+struct PlanOptions {
+  unsigned threads = 1;
+  bool optimize = true;         // run the passes of runtime/passes/
+  bool reference_only = false;  // the plainest loops, for tests
+};
+
+class Session {
+ public:
+  static Result<Session> create(const Graph& graph, const PlanOptions& options = {});
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // kNotFound: no such name. Variables may be written between runs (checkpoints, patches, global
+  // models).
+  Result<TensorView> input(std::string_view name);
+  Result<TensorView> output(std::string_view name);
+  Result<TensorView> variable(std::string_view name);
+
+  void run() noexcept;
+
+  std::size_t arena_bytes() const;        // everything that a run writes but variables
+  std::size_t arena_lower_bound() const;  // the least that any layout of this plan could need
+  std::size_t variable_bytes() const;
+  std::size_t packed_bytes() const;
+  const Graph& graph() const;  // as optimised
+
+  struct StepInfo {
+    OpKind op;
+    const char* kernel;      // the row's name, or "reference"
+    std::string_view label;  // of the node's first output, may be empty
+  };
+  std::vector<StepInfo> steps() const;
+
+ private:
+  struct Plan;
+  explicit Session(std::unique_ptr<Plan> plan);
+  std::unique_ptr<Plan> plan_;
+};
+
+}  // namespace inkling

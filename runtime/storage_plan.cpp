@@ -1,0 +1,140 @@
+#include "runtime/storage_plan.h"
+
+#include <algorithm>
+
+#include "runtime/op.h"
+
+namespace inkling {
+
+namespace {
+
+constexpr std::size_t kNever = static_cast<std::size_t>(-1);
+
+std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
+
+class Builder {
+ public:
+  explicit Builder(const Graph& graph) : graph_(graph) {
+    const std::size_t count = graph.values().size();
+    plan_.root.resize(count);
+    for (std::size_t i = 0; i < count; ++i) plan_.root[i] = ValueId{static_cast<std::uint32_t>(i)};
+    plan_.first.assign(count, 1);
+    plan_.last.assign(count, 0);
+    plan_.view.assign(graph.nodes().size(), false);
+    reads_until_.assign(count, 0);
+    lives_on_.assign(count, false);
+  }
+
+  StoragePlan build() {
+    find_views();
+    find_last_reads();
+    update_in_place();
+    write_over_inputs();
+    find_lifetimes();
+    return std::move(plan_);
+  }
+
+ private:
+  // Views of results only: a view of an input or a variable would let an update change it under a
+  // reader.
+  void find_views() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (node.op != OpKind::kReshape) continue;
+      const ValueId source = plan_.root[at(node.inputs[0])];
+      if (graph_.value(source).kind != ValueKind::kResult) continue;
+      plan_.root[at(node.outputs[0])] = source;
+      plan_.view[i] = true;
+    }
+  }
+
+  void find_last_reads() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      for (const ValueId input : graph_.nodes()[i].inputs)
+        reads_until_[at(plan_.root[at(input)])] = i;
+    }
+    for (const NamedValue& output : graph_.outputs())
+      lives_on_[at(plan_.root[at(output.value)])] = true;
+  }
+
+  void update_in_place() {
+    std::vector<std::size_t> producer(graph_.values().size(), kNever);
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      for (const ValueId output : graph_.nodes()[i].outputs) producer[at(output)] = i;
+    }
+    for (const Update& update : graph_.updates()) {
+      const ValueId root = plan_.root[at(update.value)];
+      const std::size_t i = producer[at(update.value)];
+      const Node& node = graph_.nodes()[i];
+      const bool own = root == update.value && node.op != OpKind::kReshape;
+      const bool reads =
+          std::find(node.inputs.begin(), node.inputs.end(), update.variable) != node.inputs.end();
+      if (own && op_def(node.op).elementwise && reads && reads_until_[at(update.variable)] <= i) {
+        plan_.root[at(root)] = update.variable;
+        redirect(root, update.variable);
+      } else {
+        plan_.copies.push_back(update);
+        lives_on_[at(root)] = true;
+      }
+    }
+  }
+
+  void write_over_inputs() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (!op_def(node.op).elementwise || plan_.view[i] || node.outputs.size() != 1) continue;
+      const ValueId output = node.outputs[0];
+      if (plan_.root[at(output)] != output) continue;
+      for (const ValueId input : node.inputs) {
+        const ValueId root = plan_.root[at(input)];
+        if (graph_.value(root).kind != ValueKind::kResult || lives_on_[at(root)] ||
+            reads_until_[at(root)] != i)
+          continue;
+        if (graph_.spec(input) != graph_.spec(output) ||
+            graph_.spec(root).bytes() != graph_.spec(output).bytes())
+          continue;
+        redirect(output, root);
+        reads_until_[at(root)] = std::max(reads_until_[at(root)], reads_until_[at(output)]);
+        lives_on_[at(root)] = lives_on_[at(root)] || lives_on_[at(output)];
+        break;
+      }
+    }
+  }
+
+  // Every value that used the storage of `from` uses that of `to`.
+  void redirect(ValueId from, ValueId to) {
+    for (std::size_t v = at(from); v < plan_.root.size(); ++v) {
+      if (plan_.root[v] == from) plan_.root[v] = to;
+    }
+  }
+
+  void find_lifetimes() {
+    const std::size_t end = graph_.nodes().size();
+    const auto touch = [&](ValueId value, std::size_t step) {
+      const std::size_t root = at(plan_.root[at(value)]);
+      if (plan_.last[root] < plan_.first[root]) plan_.first[root] = plan_.last[root] = step;
+      plan_.last[root] = std::max(plan_.last[root], step);
+    };
+    for (const ValueId input : graph_.inputs()) {
+      touch(input, 0);
+      touch(input, end);
+    }
+    for (std::size_t i = 0; i < end; ++i) {
+      for (const ValueId input : graph_.nodes()[i].inputs) touch(input, i);
+      for (const ValueId output : graph_.nodes()[i].outputs) touch(output, i);
+    }
+    for (const NamedValue& output : graph_.outputs()) touch(output.value, end);
+    for (const Update& copy : plan_.copies) touch(copy.value, end);
+  }
+
+  const Graph& graph_;
+  StoragePlan plan_;
+  std::vector<std::size_t> reads_until_;  // by root: the last node that reads it
+  std::vector<bool> lives_on_;            // by root: must survive the last step
+};
+
+}  // namespace
+
+StoragePlan plan_storage(const Graph& graph) { return Builder(graph).build(); }
+
+}  // namespace inkling

@@ -1,0 +1,128 @@
+#include "runtime/tensor.h"
+
+#include <cstring>
+
+namespace inkling {
+
+std::size_t dtype_bytes(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kI32:
+      return 4;
+    case DType::kF64:
+    case DType::kI64:
+      return 8;
+    case DType::kU8:
+      return 1;
+  }
+  return 0;
+}
+
+std::string_view dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return "f32";
+    case DType::kF64:
+      return "f64";
+    case DType::kI32:
+      return "i32";
+    case DType::kI64:
+      return "i64";
+    case DType::kU8:
+      return "u8";
+  }
+  return "?";
+}
+
+bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF64; }
+
+Shape::Shape(std::initializer_list<std::int64_t> dims) {
+  const auto shape = from({dims.begin(), dims.size()});
+  INK_INVARIANT(shape.has_value());
+  *this = *shape;
+}
+
+Result<Shape> Shape::from(std::span<const std::int64_t> dims) {
+  if (dims.size() > kRankMax) {
+    return fail(ErrorCode::kResourceLimit, "shape: rank ", dims.size(), ", limit ", kRankMax);
+  }
+  Shape shape;
+  std::int64_t elements = 1;
+  for (const std::int64_t size : dims) {
+    if (size < 0) return fail(ErrorCode::kInvalidArgument, "shape: size ", size, ", expected >= 0");
+    if (__builtin_mul_overflow(elements, size, &elements) || elements > kElementsMax) {
+      return fail(ErrorCode::kResourceLimit, "shape: more than ", kElementsMax, " elements");
+    }
+    shape.dims_[shape.rank_++] = size;
+  }
+  return shape;
+}
+
+std::int64_t Shape::elements() const {
+  std::int64_t n = 1;
+  for (const std::int64_t size : dims()) n *= size;
+  return n;
+}
+
+Shape Shape::with(std::size_t axis, std::int64_t size) const {
+  Shape shape = *this;
+  shape.dims_[axis] = size;
+  return shape;
+}
+
+bool Shape::operator==(const Shape& other) const {
+  return std::equal(dims().begin(), dims().end(), other.dims().begin(), other.dims().end());
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  out << '[';
+  for (std::size_t i = 0; i < shape.rank(); ++i) out << (i ? ", " : "") << shape[i];
+  return out << ']';
+}
+
+std::array<std::int64_t, kRankMax> strides_of(const Shape& shape) {
+  std::array<std::int64_t, kRankMax> strides{};
+  std::int64_t stride = 1;
+  for (std::size_t i = shape.rank(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= shape[i];
+  }
+  return strides;
+}
+
+std::ostream& operator<<(std::ostream& out, const TensorSpec& spec) {
+  return out << dtype_name(spec.dtype) << spec.shape;
+}
+
+AlignedBytes allocate_aligned(std::size_t bytes) {
+  // Rounded up, so that a kernel may read a whole vector at the end of any tensor.
+  const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + kTensorAlignment - 1) /
+                              kTensorAlignment * kTensorAlignment;
+  auto* p = static_cast<std::byte*>(::operator new[](rounded, std::align_val_t{kTensorAlignment}));
+  std::memset(p, 0, rounded);
+  return AlignedBytes(p);
+}
+
+Tensor Tensor::zeros(TensorSpec spec) {
+  Tensor tensor;
+  tensor.spec_ = spec;
+  tensor.owned_ = allocate_aligned(spec.bytes());
+  tensor.data_ = tensor.owned_.get();
+  return tensor;
+}
+
+Tensor Tensor::borrow(TensorSpec spec, const void* data, std::shared_ptr<const void> owner) {
+  Tensor tensor;
+  tensor.spec_ = spec;
+  tensor.owner_ = std::move(owner);
+  tensor.data_ = data;
+  return tensor;
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy = zeros(spec_);
+  if (spec_.bytes() > 0) std::memcpy(copy.owned_.get(), data_, spec_.bytes());
+  return copy;
+}
+
+}  // namespace inkling

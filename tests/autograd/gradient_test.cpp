@@ -1,0 +1,174 @@
+// Every derivative rule against central differences in f64.
+
+#include <gtest/gtest.h>
+
+#include "autograd/differentiate.h"
+#include "autograd/gradcheck.h"
+#include "autograd/losses.h"
+#include "runtime/ops.h"
+
+namespace inkling {
+namespace {
+
+struct Case {
+  const char* name;
+  std::vector<Shape> inputs;
+  GraphBuilder build;
+  double low = -2.0, high = 2.0;
+};
+
+using Inputs = std::span<const ValueId>;
+
+Window window(std::int64_t stride, std::int64_t pad, std::int64_t dilation = 1) {
+  return {
+      .strides = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilations = {dilation, dilation}};
+}
+
+std::vector<Case> cases() {
+  return {
+      {"neg", {{3, 2}}, [](Graph& g, Inputs x) { return neg(g, x[0]); }},
+      {"exp", {{3, 2}}, [](Graph& g, Inputs x) { return exp(g, x[0]); }},
+      {"log", {{3, 2}}, [](Graph& g, Inputs x) { return log(g, x[0]); }, 0.5, 2.0},
+      {"sqrt", {{3, 2}}, [](Graph& g, Inputs x) { return sqrt(g, x[0]); }, 0.5, 2.0},
+      {"tanh", {{3, 2}}, [](Graph& g, Inputs x) { return tanh(g, x[0]); }},
+      {"sigmoid", {{3, 2}}, [](Graph& g, Inputs x) { return sigmoid(g, x[0]); }},
+      {"erf", {{3, 2}}, [](Graph& g, Inputs x) { return erf(g, x[0]); }},
+      {"add", {{2, 3}, {2, 3}}, [](Graph& g, Inputs x) { return add(g, x[0], x[1]); }},
+      {"sub", {{2, 3}, {3}}, [](Graph& g, Inputs x) { return sub(g, x[0], x[1]); }},
+      {"mul", {{2, 1, 3}, {4, 1}}, [](Graph& g, Inputs x) { return mul(g, x[0], x[1]); }},
+      {"mul_by_itself", {{2, 3}}, [](Graph& g, Inputs x) { return mul(g, x[0], x[0]); }},
+      {"div", {{2, 3}, {2, 3}}, [](Graph& g, Inputs x) { return div(g, x[0], x[1]); }, 0.5, 2.0},
+      {"native_broadcast",
+       {{2, 3}, {3}},
+       [](Graph& g, Inputs x) {
+         return g.append(OpKind::kMul, {x[0], x[1]});
+       }},
+      // Bounds outside, around and inside the drawn values, which never come within 1e-3 of them.
+      {"clamp", {{4, 4}}, [](Graph& g, Inputs x) { return clamp(g, x[0], -0.7, 1.1); }},
+      {"relu", {{4, 4}}, [](Graph& g, Inputs x) { return relu(g, x[0]); }},
+      {"hard_swish", {{4, 4}}, [](Graph& g, Inputs x) { return hard_swish(g, scale(g, x[0], 3)); }},
+      {"clamp_gradient",
+       {{3, 3}, {3, 3}},
+       [](Graph& g, Inputs x) { return clamp_gradient(g, x[0], x[1], -1, 1); }},
+      {"reshape",
+       {{2, 6}},
+       [](Graph& g, Inputs x) {
+         return exp(g, reshape(g, x[0], {3, 4}));
+       }},
+      {"transpose",
+       {{2, 3, 4}},
+       [](Graph& g, Inputs x) {
+         return transpose(g, x[0], {2, 0, 1});
+       }},
+      {"broadcast_to",
+       {{3, 1}},
+       [](Graph& g, Inputs x) {
+         return broadcast_to(g, x[0], {2, 3, 4});
+       }},
+      {"sum_to",
+       {{2, 3, 4}},
+       [](Graph& g, Inputs x) {
+         return sum_to(g, exp(g, x[0]), {3, 1});
+       }},
+      {"mean_axes",
+       {{2, 3, 4}},
+       [](Graph& g, Inputs x) {
+         return mean_axes(g, exp(g, x[0]), std::vector<std::int64_t>{0, 2});
+       }},
+      {"slice",
+       {{4, 5}},
+       [](Graph& g, Inputs x) {
+         return slice(g, exp(g, x[0]), {1, 2}, {2, 3});
+       }},
+      {"pad",
+       {{2, 3}},
+       [](Graph& g, Inputs x) {
+         return pad(g, exp(g, x[0]), {1, 0}, {0, 2});
+       }},
+      {"concat", {{2, 3}, {2, 1}}, [](Graph& g, Inputs x) { return concat(g, x, 1); }},
+      {"matmul", {{3, 4}, {4, 2}}, [](Graph& g, Inputs x) { return matmul(g, x[0], x[1]); }},
+      {"matmul_at",
+       {{4, 3}, {4, 2}},
+       [](Graph& g, Inputs x) { return matmul(g, x[0], x[1], true, false); }},
+      {"matmul_bt",
+       {{3, 4}, {2, 4}},
+       [](Graph& g, Inputs x) { return matmul(g, x[0], x[1], false, true); }},
+      {"matmul_at_bt",
+       {{2, 4, 3}, {2, 2, 4}},
+       [](Graph& g, Inputs x) { return matmul(g, x[0], x[1], true, true); }},
+      {"conv2d",
+       {{2, 5, 4, 2}, {3, 3, 2, 3}},
+       [](Graph& g, Inputs x) { return conv2d(g, x[0], x[1], window(1, 1)); }},
+      {"conv2d_stride",
+       {{1, 6, 5, 2}, {3, 2, 2, 2}},
+       [](Graph& g, Inputs x) { return conv2d(g, x[0], x[1], window(2, 1)); }},
+      {"conv2d_dilation",
+       {{1, 6, 6, 1}, {2, 3, 1, 2}},
+       [](Graph& g, Inputs x) { return conv2d(g, x[0], x[1], window(1, 2, 2)); }},
+      {"depthwise",
+       {{2, 5, 4, 3}, {3, 3, 3}},
+       [](Graph& g, Inputs x) { return depthwise_conv2d(g, x[0], x[1], window(2, 1)); }},
+      {"max_pool",
+       {{2, 4, 5, 2}},
+       [](Graph& g, Inputs x) {
+         return max_pool(g, x[0], {2, 3}, window(2, 1));
+       }},
+      {"avg_pool",
+       {{2, 4, 5, 2}},
+       [](Graph& g, Inputs x) {
+         return avg_pool(g, x[0], {3, 2}, window(2, 1));
+       }},
+      {"avg_pool_padding",
+       {{1, 4, 5, 2}},
+       [](Graph& g, Inputs x) {
+         return avg_pool(g, x[0], {3, 3}, window(1, 1), true);
+       }},
+      {"softmax", {{3, 4}}, [](Graph& g, Inputs x) { return softmax(g, x[0]); }},
+      {"log_softmax", {{3, 4}}, [](Graph& g, Inputs x) { return log_softmax(g, x[0]); }},
+      {"cross_entropy",
+       {{3, 4}, {3, 4}},
+       [](Graph& g, Inputs x) { return softmax_cross_entropy(g, x[0], softmax(g, x[1])); }},
+      {"squared_distance",
+       {{3, 4}, {3, 4}},
+       [](Graph& g, Inputs x) { return squared_distance(g, x[0], x[1]); }},
+  };
+}
+
+class Gradient : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Gradient, AgreesWithCentralDifferences) {
+  const Case& c = GetParam();
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    Rng rng(seed, c.name);
+    const auto report = check_gradients(c.build, c.inputs, rng, c.low, c.high);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_GT(report->elements, 0u);
+    EXPECT_LT(report->worst_error, 1e-7) << "seed " << seed;
+  }
+}
+
+// The gradient of a function of the gradient: the rules compose with themselves.
+TEST_P(Gradient, OfTheSquaredGradientAgreesToo) {
+  const Case& c = GetParam();
+  if (std::string_view(c.name) == "max_pool") GTEST_SKIP() << "max_pool_gradient has no derivative";
+  const GraphBuilder twice = [&](Graph& g, Inputs x) {
+    const ValueId y = c.build(g, x);
+    const ValueId inner = sum(g, mul(g, y, y));
+    const auto gradients = differentiate(g, inner, x);
+    ValueId total = scalar_like(g, inner, 0.0);
+    if (!gradients) return kNoValue;
+    for (const ValueId gradient : *gradients)
+      total = add(g, total, sum(g, mul(g, gradient, gradient)));
+    return total;
+  };
+  Rng rng(7, c.name);
+  const auto report = check_gradients(twice, c.inputs, rng, c.low, c.high);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_LT(report->worst_error, 1e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, Gradient, ::testing::ValuesIn(cases()),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+}  // namespace
+}  // namespace inkling
