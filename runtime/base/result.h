@@ -44,7 +44,7 @@ using Result = tl::expected<T, Error>;
 
 // Joins its arguments as an ostream would print them.
 template <typename... Parts>
-  requires requires(std::ostream& out, const Parts&... parts) { (out << ... << parts); }
+requires requires(std::ostream& out, const Parts&... parts) { (out << ... << parts); }
 std::string concat(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);

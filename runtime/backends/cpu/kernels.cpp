@@ -1,7 +1,21 @@
-#include "runtime/kernel.h"
+#include <vector>
+
+#include "runtime/backends/cpu/cpu.h"
 
 namespace inkling {
 
-std::span<const Kernel> cpu_kernels() { return {}; }
+std::span<const Kernel> cpu_kernels() {
+  static const std::vector<Kernel> kTable = [] {
+    std::vector<Kernel> rows;
+    for (const auto& family :
+         {cpu::convolution_kernels(), cpu::depthwise_kernels(), cpu::elementwise_kernels(),
+          cpu::matmul_kernels(), cpu::movement_kernels(), cpu::pooling_kernels(),
+          cpu::reduction_kernels(), cpu::softmax_kernels()}) {
+      rows.insert(rows.end(), family.begin(), family.end());
+    }
+    return rows;
+  }();
+  return kTable;
+}
 
 }  // namespace inkling

@@ -1,0 +1,341 @@
+// Dense convolution and its gradients by packed GEMM.
+//
+//   forward          a strip of output pixels is gathered into rows [pixels, kh kw in] (a 1x1
+//   kernel reads the image
+//                    itself) and multiplied by the weights [kh kw in, out]
+//   input gradient   an image at a time: rows = dy W^T, scattered back; images are independent, so
+//   no two threads add to
+//                    the same place
+//   weight gradient  a block of pixels at a time: dy is packed once and every tap multiplies its
+//   own pixels of x with
+//                    it; taps are independent
+// All sums run in an order that depends on the shapes alone.
+
+#include <cstring>
+
+#include "runtime/backends/cpu/cpu.h"
+#include "runtime/backends/cpu/gemm.h"
+
+namespace inkling::cpu {
+
+namespace {
+
+inline constexpr std::int64_t kStripPixels = 48;  // output pixels gathered at a time
+inline constexpr std::int64_t kBlockPixels =
+    1024;  // output pixels of a block of the weight gradient
+
+struct Size : ops::WindowSize {
+  std::int64_t out;  // output channels
+  std::int64_t taps() const { return kernel_height * kernel_width; }
+  std::int64_t row() const { return taps() * channels; }  // floats that one output pixel reads
+  bool pointwise() const {
+    return taps() == 1 && stride_y == 1 && stride_x == 1 && out_height == height &&
+           out_width == width;
+  }
+  double multiply_adds() const {
+    return static_cast<double>(out_pixels()) * static_cast<double>(row() * out);
+  }
+};
+
+Size size_of(const Shape& x, std::int64_t kernel_height, std::int64_t kernel_width,
+             std::int64_t out, const Attrs& attrs) {
+  return {*ops::window_size(x, kernel_height, kernel_width, attrs), out};
+}
+
+struct Pixel {
+  std::int64_t image, y, x;
+};
+Pixel out_pixel(const Size& s, std::int64_t p) {
+  return {p / (s.out_height * s.out_width), p / s.out_width % s.out_height, p % s.out_width};
+}
+
+// Gathers what output pixels [first, first + count) read: rows[count, taps * channels].
+void gather(const Size& s, const float* x, std::int64_t first, std::int64_t count, float* rows) {
+  const auto bytes = static_cast<std::size_t>(s.channels) * sizeof(float);
+  for (std::int64_t p = first; p < first + count; ++p) {
+    const Pixel at = out_pixel(s, p);
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+      const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
+      const bool row_inside = iy >= 0 && iy < s.height;
+      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx, rows += s.channels) {
+        const std::int64_t ix = at.x * s.stride_x - s.pad_left + kx * s.dilation_x;
+        if (row_inside && ix >= 0 && ix < s.width) {
+          std::memcpy(rows, x + ((at.image * s.height + iy) * s.width + ix) * s.channels, bytes);
+        } else {
+          std::memset(rows, 0, bytes);
+        }
+      }
+    }
+  }
+}
+
+// The inverse: adds rows to the pixels they came from.
+void scatter(const Size& s, const float* rows, std::int64_t first, std::int64_t count, float* dx) {
+  for (std::int64_t p = first; p < first + count; ++p) {
+    const Pixel at = out_pixel(s, p);
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+      const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
+      const bool row_inside = iy >= 0 && iy < s.height;
+      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx, rows += s.channels) {
+        const std::int64_t ix = at.x * s.stride_x - s.pad_left + kx * s.dilation_x;
+        if (!row_inside || ix < 0 || ix >= s.width) continue;
+        float* to = dx + ((at.image * s.height + iy) * s.width + ix) * s.channels;
+        for (std::int64_t c = 0; c < s.channels; ++c) to[c] += rows[c];
+      }
+    }
+  }
+}
+
+// Forward.
+
+Size forward_size(std::span<const TensorSpec> in, const Attrs& attrs) {
+  const Shape& w = in[1].shape;
+  return size_of(in[0].shape, w[0], w[1], w[3], attrs);
+}
+
+std::size_t weight_bytes(const NodeSpec& node) {
+  const Size s = forward_size(node.in, node.attrs);
+  return static_cast<std::size_t>(gemm_packed_floats(s.row(), s.out)) * sizeof(float);
+}
+
+void pack_weights(const NodeSpec& node, const TensorView& weights, std::byte* packed) {
+  const Size s = forward_size(node.in, node.attrs);
+  gemm_pack(weights.as<float>(), s.out, 1, s.row(), s.out, reinterpret_cast<float*>(packed));
+}
+
+std::size_t forward_scratch(const NodeSpec& node) {
+  const Size s = forward_size(node.in, node.attrs);
+  const std::size_t strip =
+      s.pointwise() ? 0 : aligned_floats(kStripPixels * s.row()) * sizeof(float) * node.threads;
+  return strip + (node.constant_weights ? 0 : weight_bytes(node));
+}
+
+void forward(const KernelArgs& args) {
+  const Shape& w = args.in[1].shape();
+  const Size s = size_of(args.in[0].shape(), w[0], w[1], w[3], args.attrs);
+  const float* x = args.in[0].as<float>();
+  float* y = args.out[0].as<float>();
+  float* scratch = reinterpret_cast<float*>(args.scratch);
+  const float* packed = reinterpret_cast<const float*>(args.packed);
+  if (!packed) {
+    gemm_pack(args.in[1].as<float>(), s.out, 1, s.row(), s.out, scratch);
+    packed = scratch;
+    scratch += gemm_packed_floats(s.row(), s.out);
+  }
+  const auto epilogue = ops::Epilogue<float>::of(args);
+  const Gemm whole{.m = 0,
+                   .n = s.out,
+                   .k = s.row(),
+                   .a = nullptr,
+                   .a_row = s.row(),
+                   .a_k = 1,
+                   .packed = packed,
+                   .panel_stride = s.row() * gemm_panel_width(),
+                   .c = nullptr,
+                   .c_row = s.out,
+                   .bias = epilogue.bias,
+                   .clamp = args.attrs.has(Attr::kMin),
+                   .low = epilogue.low,
+                   .high = epilogue.high};
+  const std::int64_t pixels = s.out_pixels();
+  const auto strips = static_cast<std::size_t>((pixels + kStripPixels - 1) / kStripPixels);
+  const std::size_t rows_floats = aligned_floats(kStripPixels * s.row());
+  args.pool.parallel_for(strips,
+                         grain_for(static_cast<double>(kStripPixels * s.row() * s.out) / 10),
+                         [&](std::size_t begin, std::size_t end, unsigned worker) {
+                           for (std::size_t i = begin; i < end; ++i) {
+                             const std::int64_t first = static_cast<std::int64_t>(i) * kStripPixels;
+                             Gemm g = whole;
+                             g.m = std::min(kStripPixels, pixels - first);
+                             g.c = y + first * s.out;
+                             g.a = x + first * s.channels;
+                             if (!s.pointwise()) {
+                               float* rows = scratch + worker * rows_floats;
+                               gather(s, x, first, g.m, rows);
+                               g.a = rows;
+                             }
+                             gemm(g);
+                           }
+                         });
+}
+
+double forward_cost(const NodeSpec& node) {
+  return gemm_seconds(forward_size(node.in, node.attrs).multiply_adds());
+}
+
+// Input gradient.
+
+Size input_gradient_size(std::span<const TensorSpec> in, const Shape& x, const Attrs& attrs) {
+  const Shape& w = in[1].shape;
+  return size_of(x, w[0], w[1], w[3], attrs);
+}
+
+std::size_t input_gradient_scratch(const NodeSpec& node) {
+  const Size s = input_gradient_size(node.in, node.out[0].shape, node.attrs);
+  return (static_cast<std::size_t>(gemm_packed_floats(s.out, s.row())) +
+          aligned_floats(kStripPixels * s.row()) * node.threads) *
+         sizeof(float);
+}
+
+void input_gradient(const KernelArgs& args) {
+  const Shape& w = args.in[1].shape();
+  const Size s = size_of(args.out[0].shape(), w[0], w[1], w[3], args.attrs);
+  const float* dy = args.in[0].as<float>();
+  float* dx = args.out[0].as<float>();
+  float* packed = reinterpret_cast<float*>(args.scratch);
+  gemm_pack(args.in[1].as<float>(), 1, s.out, s.out, s.row(), packed);  // W^T [out, row]
+  float* scratch = packed + gemm_packed_floats(s.out, s.row());
+  const std::size_t rows_floats = aligned_floats(kStripPixels * s.row());
+  const std::int64_t image_pixels = s.out_height * s.out_width,
+                     image_floats = s.height * s.width * s.channels;
+  args.pool.parallel_for(static_cast<std::size_t>(s.batch), 1,
+                         [&](std::size_t begin, std::size_t end, unsigned worker) {
+                           float* rows = scratch + worker * rows_floats;
+                           for (auto image = static_cast<std::int64_t>(begin);
+                                image < static_cast<std::int64_t>(end); ++image) {
+                             if (!s.pointwise())
+                               std::fill_n(dx + image * image_floats, image_floats, 0.0f);
+                             for (std::int64_t first = image * image_pixels;
+                                  first < (image + 1) * image_pixels; first += kStripPixels) {
+                               const std::int64_t count =
+                                   std::min(kStripPixels, (image + 1) * image_pixels - first);
+                               gemm({.m = count,
+                                     .n = s.row(),
+                                     .k = s.out,
+                                     .a = dy + first * s.out,
+                                     .a_row = s.out,
+                                     .a_k = 1,
+                                     .packed = packed,
+                                     .panel_stride = s.out * gemm_panel_width(),
+                                     .c = s.pointwise() ? dx + first * s.channels : rows,
+                                     .c_row = s.row()});
+                               if (!s.pointwise()) scatter(s, rows, first, count, dx);
+                             }
+                           }
+                         });
+}
+
+double input_gradient_cost(const NodeSpec& node) {
+  return gemm_seconds(input_gradient_size(node.in, node.out[0].shape, node.attrs).multiply_adds());
+}
+
+// Weight gradient.
+
+Size weight_gradient_size(const Shape& x, const Shape& dy, const Attrs& attrs) {
+  const auto& kernel = attrs.integers(Attr::kKernel);
+  return size_of(x, kernel[0], kernel[1], dy[3], attrs);
+}
+
+std::size_t weight_gradient_scratch(const NodeSpec& node) {
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  return static_cast<std::size_t>(gemm_packed_floats(kBlockPixels, s.out)) * sizeof(float);
+}
+
+// dw[tap] += x^T dy over the output pixels [first, first + count), for input channels [c, c +
+// channels).
+void tap_gradient(const Size& s, const float* x, const float* packed_dy, std::int64_t first,
+                  std::int64_t count, std::int64_t tap, std::int64_t c, std::int64_t channels,
+                  float* dw) {
+  const std::int64_t dy_offset = tap / s.kernel_width * s.dilation_y - s.pad_top;
+  const std::int64_t dx_offset = tap % s.kernel_width * s.dilation_x - s.pad_left;
+  Gemm g{.m = channels,
+         .n = s.out,
+         .k = 0,
+         .a = nullptr,
+         .a_row = 1,
+         .a_k = s.stride_x * s.channels,
+         .packed = nullptr,
+         .panel_stride = kBlockPixels * gemm_panel_width(),
+         .c = dw + (tap * s.channels + c) * s.out,
+         .c_row = s.out,
+         .accumulate = true};
+  if (s.pointwise()) {
+    g.k = count;
+    g.a = x + first * s.channels + c;
+    g.packed = packed_dy;
+    gemm(g);
+    return;
+  }
+  // A run is the part of an output row whose pixels read inside the image.
+  for (std::int64_t p = first; p < first + count;) {
+    const Pixel at = out_pixel(s, p);
+    const std::int64_t row_end = std::min(p + s.out_width - at.x, first + count);
+    const std::int64_t iy = at.y * s.stride_y + dy_offset;
+    const std::int64_t low = dx_offset >= 0 ? 0 : (-dx_offset + s.stride_x - 1) / s.stride_x;
+    const std::int64_t high = dx_offset >= s.width ? 0 : (s.width - 1 - dx_offset) / s.stride_x + 1;
+    const std::int64_t begin = std::max(low, at.x), end = std::min(high, at.x + row_end - p);
+    if (iy >= 0 && iy < s.height && begin < end) {
+      g.k = end - begin;
+      g.a = x +
+            ((at.image * s.height + iy) * s.width + begin * s.stride_x + dx_offset) * s.channels +
+            c;
+      g.packed = packed_dy + (p - first + begin - at.x) * gemm_panel_width();
+      gemm(g);
+    }
+    p = row_end;
+  }
+}
+
+void weight_gradient(const KernelArgs& args) {
+  const Size s = weight_gradient_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
+  const float* x = args.in[0].as<float>();
+  const float* dy = args.in[1].as<float>();
+  float* dw = args.out[0].as<float>();
+  float* packed = reinterpret_cast<float*>(args.scratch);
+  std::fill_n(dw, args.out[0].elements(), 0.0f);
+  constexpr std::int64_t kChannels = 48;  // input channels of one piece of work
+  const std::int64_t pieces = (s.channels + kChannels - 1) / kChannels;
+  const std::int64_t width = gemm_panel_width();
+  for (std::int64_t first = 0; first < s.out_pixels(); first += kBlockPixels) {
+    const std::int64_t count = std::min(kBlockPixels, s.out_pixels() - first);
+    const auto panels = static_cast<std::size_t>((s.out + width - 1) / width);
+    for (std::size_t p = 0; p < panels; ++p) {
+      const std::int64_t column = static_cast<std::int64_t>(p) * width;
+      gemm_pack(dy + first * s.out + column, s.out, 1, count, std::min(width, s.out - column),
+                packed + static_cast<std::int64_t>(p) * kBlockPixels * width);
+    }
+    args.pool.parallel_for(static_cast<std::size_t>(s.taps() * pieces), 1,
+                           [&](std::size_t begin, std::size_t end, unsigned) {
+                             for (auto i = static_cast<std::int64_t>(begin);
+                                  i < static_cast<std::int64_t>(end); ++i) {
+                               const std::int64_t c = i % pieces * kChannels;
+                               tap_gradient(s, x, packed, first, count, i / pieces, c,
+                                            std::min(kChannels, s.channels - c), dw);
+                             }
+                           });
+  }
+}
+
+double weight_gradient_cost(const NodeSpec& node) {
+  return gemm_seconds(
+      weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs).multiply_adds());
+}
+
+constexpr Kernel kRows[] = {
+    {.op = OpKind::kConv2d,
+     .name = "conv2d_gemm",
+     .accepts = all_f32,
+     .cost = forward_cost,
+     .run = forward,
+     .scratch_bytes = forward_scratch,
+     .packed_bytes = weight_bytes,
+     .pack = pack_weights},
+    {.op = OpKind::kConv2dInputGradient,
+     .name = "conv2d_input_gradient_gemm",
+     .accepts = all_f32,
+     .cost = input_gradient_cost,
+     .run = input_gradient,
+     .scratch_bytes = input_gradient_scratch},
+    {.op = OpKind::kConv2dWeightGradient,
+     .name = "conv2d_weight_gradient_gemm",
+     .accepts = all_f32,
+     .cost = weight_gradient_cost,
+     .run = weight_gradient,
+     .scratch_bytes = weight_gradient_scratch},
+};
+
+}  // namespace
+
+std::span<const Kernel> convolution_kernels() { return kRows; }
+
+}  // namespace inkling::cpu

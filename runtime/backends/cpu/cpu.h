@@ -1,0 +1,43 @@
+#pragma once
+// The kernel families of the CPU backend: each file gives its rows, kernels.cpp joins them into the
+// table. Kernels work on f32; the planner falls back to the reference for everything else.
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "runtime/kernel.h"
+#include "runtime/ops/linear.h"
+
+namespace inkling::cpu {
+
+std::span<const Kernel> convolution_kernels();
+std::span<const Kernel> depthwise_kernels();
+std::span<const Kernel> elementwise_kernels();
+std::span<const Kernel> matmul_kernels();
+std::span<const Kernel> movement_kernels();
+std::span<const Kernel> pooling_kernels();
+std::span<const Kernel> reduction_kernels();
+std::span<const Kernel> softmax_kernels();
+
+inline bool all_f32(const NodeSpec& node) {
+  return std::all_of(node.in.begin(), node.in.end(),
+                     [](const TensorSpec& s) { return s.dtype == DType::kF32; });
+}
+
+// Rough throughput of one core, to rank rows: 50 GFLOP/s in GEMM, 5 G simple operations a second
+// elsewhere.
+inline double gemm_seconds(double multiply_adds) { return multiply_adds * 2 / 50e9; }
+inline double simple_seconds(double operations) { return operations / 5e9; }
+
+// How many items a chunk of a parallel loop should have so that it takes about 20 us, at
+// `operations` an item.
+inline std::size_t grain_for(double operations) {
+  return static_cast<std::size_t>(std::max(1.0, 1e5 / std::max(operations, 1.0)));
+}
+
+inline std::size_t aligned_floats(std::int64_t floats) {
+  return (static_cast<std::size_t>(floats) + 15) / 16 * 16;
+}
+
+}  // namespace inkling::cpu

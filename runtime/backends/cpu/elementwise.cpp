@@ -1,0 +1,343 @@
+// Elementwise ops on f32: the data is seen as rows, and each operand either has all of them, is one
+// row that repeats, or is one number.
+
+#include <cmath>
+
+#include "runtime/backends/cpu/cpu.h"
+
+#ifndef INKLING_CPU_ADAM_RATES
+#define INKLING_CPU_ADAM_RATES
+namespace inkling::cpu {
+// The numbers of one Adam step; this file is compiled once an instruction set, the struct only
+// once.
+struct AdamRates {
+  float b1, b2, epsilon, decay, rate, m_scale, v_scale;
+};
+}  // namespace inkling::cpu
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/elementwise.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace inkling::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+constexpr hn::ScalableTag<float> kTag;
+
+// count is a full vector, or what is left of the data.
+HWY_INLINE hn::Vec<decltype(kTag)> load_some(const float* p, std::int64_t count) {
+  if (count == static_cast<std::int64_t>(hn::Lanes(kTag))) return hn::LoadU(kTag, p);
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::copy_n(p, count, lanes);
+  return hn::Load(kTag, lanes);
+}
+
+HWY_INLINE void store_some(hn::Vec<decltype(kTag)> v, float* p, std::int64_t count) {
+  if (count == static_cast<std::int64_t>(hn::Lanes(kTag))) {
+    hn::StoreU(v, kTag, p);
+    return;
+  }
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(v, kTag, lanes);
+  std::copy_n(lanes, count, p);
+}
+
+template <typename F>
+HWY_INLINE void map(const float* x, float* y, std::int64_t n, const F& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
+  for (std::int64_t i = 0; i < n; i += lanes) {
+    const std::int64_t count = std::min(lanes, n - i);
+    store_some(f(load_some(x + i, count)), y + i, count);
+  }
+}
+
+// An operand that is `one` is a single number for all of y.
+template <typename F>
+HWY_INLINE void zip(const float* a, bool a_one, const float* b, bool b_one, float* y,
+                    std::int64_t n, const F& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
+  const auto first = hn::Set(kTag, *a), second = hn::Set(kTag, *b);
+  for (std::int64_t i = 0; i < n; i += lanes) {
+    const std::int64_t count = std::min(lanes, n - i);
+    store_some(f(a_one ? first : load_some(a + i, count), b_one ? second : load_some(b + i, count)),
+               y + i, count);
+  }
+}
+
+void unary(OpKind op, const float* x, float* y, std::int64_t n) {
+  const auto one = hn::Set(kTag, 1.0f);
+  switch (op) {
+    case OpKind::kNeg:
+      return map(x, y, n, [](auto v) { return hn::Neg(v); });
+    case OpKind::kExp:
+      return map(x, y, n, [](auto v) { return hn::Exp(kTag, v); });
+    case OpKind::kLog:
+      return map(x, y, n, [](auto v) { return hn::Log(kTag, v); });
+    case OpKind::kSqrt:
+      return map(x, y, n, [](auto v) { return hn::Sqrt(v); });
+    case OpKind::kTanh:
+      return map(x, y, n, [](auto v) { return hn::Tanh(kTag, v); });
+    case OpKind::kSigmoid:
+      return map(x, y, n,
+                 [one](auto v) { return hn::Div(one, hn::Add(one, hn::Exp(kTag, hn::Neg(v)))); });
+    default:
+      return;
+  }
+}
+
+void binary(OpKind op, const float* a, bool a_one, const float* b, bool b_one, float* y,
+            std::int64_t n) {
+  switch (op) {
+    case OpKind::kAdd:
+      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Add(u, v); });
+    case OpKind::kSub:
+      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Sub(u, v); });
+    case OpKind::kMul:
+      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Mul(u, v); });
+    case OpKind::kDiv:
+      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Div(u, v); });
+    default:
+      return;
+  }
+}
+
+void clamp_all(const float* x, float low, float high, float* y, std::int64_t n) {
+  const auto lo = hn::Set(kTag, low), hi = hn::Set(kTag, high);
+  map(x, y, n, [lo, hi](auto v) { return hn::Min(hn::Max(v, lo), hi); });
+}
+
+void clamp_gradient_all(const float* x, const float* dy, float low, float high, float* dx,
+                        std::int64_t n) {
+  const auto lo = hn::Set(kTag, low), hi = hn::Set(kTag, high);
+  zip(x, false, dy, false, dx, n, [lo, hi](auto v, auto d) {
+    return hn::IfThenElseZero(hn::And(hn::Gt(v, lo), hn::Lt(v, hi)), d);
+  });
+}
+
+void sgd_all(const float* w, const float* g, const float* v, float rate, float momentum,
+             float decay, float* w_out, float* v_out, std::int64_t n) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
+  const auto mu = hn::Set(kTag, momentum), lambda = hn::Set(kTag, decay), eta = hn::Set(kTag, rate);
+  for (std::int64_t i = 0; i < n; i += lanes) {
+    const std::int64_t count = std::min(lanes, n - i);
+    const auto weights = load_some(w + i, count);
+    const auto velocity = hn::MulAdd(mu, load_some(v + i, count),
+                                     hn::MulAdd(lambda, weights, load_some(g + i, count)));
+    store_some(hn::NegMulAdd(eta, velocity, weights), w_out + i, count);
+    store_some(velocity, v_out + i, count);
+  }
+}
+
+void adam_all(const float* w, const float* g, const float* m, const float* v, const AdamRates& r,
+              float* w_out, float* m_out, float* v_out, std::int64_t n) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
+  const auto set = [](float x) { return hn::Set(kTag, x); };
+  for (std::int64_t i = 0; i < n; i += lanes) {
+    const std::int64_t count = std::min(lanes, n - i);
+    const auto weights = load_some(w + i, count), gradient = load_some(g + i, count);
+    const auto first =
+        hn::MulAdd(set(r.b1), load_some(m + i, count), hn::Mul(set(1 - r.b1), gradient));
+    const auto second = hn::MulAdd(set(r.b2), load_some(v + i, count),
+                                   hn::Mul(set(1 - r.b2), hn::Mul(gradient, gradient)));
+    const auto scale = hn::Add(hn::Sqrt(hn::Mul(second, set(r.v_scale))), set(r.epsilon));
+    const auto move =
+        hn::MulAdd(set(r.decay), weights, hn::Div(hn::Mul(first, set(r.m_scale)), scale));
+    store_some(hn::NegMulAdd(set(r.rate), move, weights), w_out + i, count);
+    store_some(first, m_out + i, count);
+    store_some(second, v_out + i, count);
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace inkling::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace inkling::cpu {
+
+HWY_EXPORT(unary);
+HWY_EXPORT(binary);
+HWY_EXPORT(clamp_all);
+HWY_EXPORT(clamp_gradient_all);
+HWY_EXPORT(sgd_all);
+HWY_EXPORT(adam_all);
+
+namespace {
+
+// Cuts [0, n) into chunks.
+template <typename Body>
+void chunks(const KernelArgs& args, std::int64_t n, double operations, const Body& body) {
+  args.pool.parallel_for(
+      static_cast<std::size_t>(n), std::max<std::size_t>(grain_for(operations) / 64 * 64, 1024),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        body(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin));
+      });
+}
+
+template <OpKind kOp>
+void run_unary(const KernelArgs& args) {
+  chunks(args, args.out[0].elements(), 2.0, [&](std::int64_t begin, std::int64_t n) {
+    HWY_DYNAMIC_DISPATCH(unary)
+    (kOp, args.in[0].as<float>() + begin, args.out[0].as<float>() + begin, n);
+  });
+}
+
+// How an operand of the output's shape is read.
+enum class Repeat { kNone, kRow, kOne, kOther };
+
+Repeat repeat_of(const Shape& operand, const Shape& out) {
+  if (operand == out) return Repeat::kNone;
+  if (operand.elements() == 1) return Repeat::kOne;
+  const std::int64_t row = operand.elements();
+  // The trailing axes of the output, whole, behind axes of size 1.
+  std::int64_t tail = 1;
+  for (std::size_t i = 0; i < out.rank() && tail < row; ++i) {
+    const std::size_t o = out.rank() - 1 - i;
+    if (i >= operand.rank() || operand[operand.rank() - 1 - i] != out[o]) return Repeat::kOther;
+    tail *= out[o];
+  }
+  return tail == row ? Repeat::kRow : Repeat::kOther;
+}
+
+bool accepts_binary(const NodeSpec& node) {
+  if (!all_f32(node)) return false;
+  const Repeat a = repeat_of(node.in[0].shape, node.out[0].shape),
+               b = repeat_of(node.in[1].shape, node.out[0].shape);
+  return a != Repeat::kOther && b != Repeat::kOther && (a == Repeat::kNone || b == Repeat::kNone);
+}
+
+template <OpKind kOp>
+void run_binary(const KernelArgs& args) {
+  const Shape& out = args.out[0].shape();
+  const Repeat a = repeat_of(args.in[0].shape(), out), b = repeat_of(args.in[1].shape(), out);
+  const float *x = args.in[0].as<float>(), *y = args.in[1].as<float>();
+  float* z = args.out[0].as<float>();
+  const auto zip_some = HWY_DYNAMIC_DISPATCH(binary);
+  if (a != Repeat::kRow && b != Repeat::kRow) {
+    chunks(args, out.elements(), 0.5, [&](std::int64_t begin, std::int64_t n) {
+      zip_some(kOp, a == Repeat::kOne ? x : x + begin, a == Repeat::kOne,
+               b == Repeat::kOne ? y : y + begin, b == Repeat::kOne, z + begin, n);
+    });
+    return;
+  }
+  const std::int64_t row = a == Repeat::kRow ? args.in[0].elements() : args.in[1].elements();
+  args.pool.parallel_for(
+      static_cast<std::size_t>(out.elements() / row), grain_for(static_cast<double>(row) / 2 + 4),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+          zip_some(kOp, a == Repeat::kRow ? x : x + r * row, false,
+                   b == Repeat::kRow ? y : y + r * row, false, z + r * row, row);
+        }
+      });
+}
+
+float bound(const KernelArgs& args, Attr attr, double fallback) {
+  return static_cast<float>(args.attrs.real(attr, fallback));
+}
+
+void run_clamp(const KernelArgs& args) {
+  const float low = bound(args, Attr::kMin, -kInfinity), high = bound(args, Attr::kMax, kInfinity);
+  chunks(args, args.out[0].elements(), 0.5, [&](std::int64_t begin, std::int64_t n) {
+    HWY_DYNAMIC_DISPATCH(clamp_all)
+    (args.in[0].as<float>() + begin, low, high, args.out[0].as<float>() + begin, n);
+  });
+}
+
+void run_clamp_gradient(const KernelArgs& args) {
+  const float low = bound(args, Attr::kMin, -kInfinity), high = bound(args, Attr::kMax, kInfinity);
+  chunks(args, args.out[0].elements(), 0.5, [&](std::int64_t begin, std::int64_t n) {
+    HWY_DYNAMIC_DISPATCH(clamp_gradient_all)
+    (args.in[0].as<float>() + begin, args.in[1].as<float>() + begin, low, high,
+     args.out[0].as<float>() + begin, n);
+  });
+}
+
+void run_sgd(const KernelArgs& args) {
+  const float rate = *args.in[3].as<float>();
+  const float momentum = bound(args, Attr::kMomentum, 0),
+              decay = bound(args, Attr::kWeightDecay, 0);
+  chunks(args, args.out[0].elements(), 1.0, [&](std::int64_t i, std::int64_t n) {
+    HWY_DYNAMIC_DISPATCH(sgd_all)
+    (args.in[0].as<float>() + i, args.in[1].as<float>() + i, args.in[2].as<float>() + i, rate,
+     momentum, decay, args.out[0].as<float>() + i, args.out[1].as<float>() + i, n);
+  });
+}
+
+void run_adam(const KernelArgs& args) {
+  const float b1 = bound(args, Attr::kBeta1, 0), b2 = bound(args, Attr::kBeta2, 0),
+              step = *args.in[5].as<float>();
+  const AdamRates rates{b1,
+                        b2,
+                        bound(args, Attr::kEpsilon, 0),
+                        bound(args, Attr::kWeightDecay, 0),
+                        *args.in[4].as<float>(),
+                        1.0f / (1.0f - std::pow(b1, step)),
+                        1.0f / (1.0f - std::pow(b2, step))};
+  chunks(args, args.out[0].elements(), 3.0, [&](std::int64_t i, std::int64_t n) {
+    HWY_DYNAMIC_DISPATCH(adam_all)
+    (args.in[0].as<float>() + i, args.in[1].as<float>() + i, args.in[2].as<float>() + i,
+     args.in[3].as<float>() + i, rates, args.out[0].as<float>() + i, args.out[1].as<float>() + i,
+     args.out[2].as<float>() + i, n);
+  });
+}
+
+double cost(const NodeSpec& node) {
+  return simple_seconds(static_cast<double>(node.out[0].shape.elements()) / 4);
+}
+
+template <OpKind kOp>
+constexpr Kernel unary_row(const char* name) {
+  return {.op = kOp, .name = name, .accepts = all_f32, .cost = cost, .run = run_unary<kOp>};
+}
+template <OpKind kOp>
+constexpr Kernel binary_row(const char* name) {
+  return {.op = kOp, .name = name, .accepts = accepts_binary, .cost = cost, .run = run_binary<kOp>};
+}
+
+constexpr Kernel kRows[] = {
+    unary_row<OpKind::kNeg>("neg_simd"),
+    unary_row<OpKind::kExp>("exp_simd"),
+    unary_row<OpKind::kLog>("log_simd"),
+    unary_row<OpKind::kSqrt>("sqrt_simd"),
+    unary_row<OpKind::kTanh>("tanh_simd"),
+    unary_row<OpKind::kSigmoid>("sigmoid_simd"),
+    binary_row<OpKind::kAdd>("add_simd"),
+    binary_row<OpKind::kSub>("sub_simd"),
+    binary_row<OpKind::kMul>("mul_simd"),
+    binary_row<OpKind::kDiv>("div_simd"),
+    {.op = OpKind::kClamp,
+     .name = "clamp_simd",
+     .accepts = all_f32,
+     .cost = cost,
+     .run = run_clamp},
+    {.op = OpKind::kClampGradient,
+     .name = "clamp_gradient_simd",
+     .accepts = all_f32,
+     .cost = cost,
+     .run = run_clamp_gradient},
+    {.op = OpKind::kSgdStep,
+     .name = "sgd_step_simd",
+     .accepts = all_f32,
+     .cost = cost,
+     .run = run_sgd},
+    {.op = OpKind::kAdamStep,
+     .name = "adam_step_simd",
+     .accepts = all_f32,
+     .cost = cost,
+     .run = run_adam},
+};
+
+}  // namespace
+
+std::span<const Kernel> elementwise_kernels() { return kRows; }
+
+}  // namespace inkling::cpu
+#endif

@@ -1,0 +1,44 @@
+#pragma once
+// The matrix product that matmul and the convolutions are made of: C = A B with B packed, one
+// thread, any CPU.
+//
+// B is cut into panels of gemm_panel_width() columns; a panel lies row after row, its missing
+// columns zero, so that the inner loop reads it straight through. A tile of C (rows x panel) stays
+// in registers for the whole sum, which runs over k in order: the bits of an element do not depend
+// on how the work is cut.
+
+#include <cstdint>
+
+namespace inkling::cpu {
+
+inline constexpr std::int64_t kPanelWidthMax = 32;  // of any instruction set
+
+// Columns of a panel on this CPU; divides kPanelWidthMax.
+std::int64_t gemm_panel_width();
+
+// Floats of a packed [k, n] matrix.
+inline std::int64_t gemm_packed_floats(std::int64_t k, std::int64_t n) {
+  return (n + kPanelWidthMax - 1) / kPanelWidthMax * kPanelWidthMax * k;
+}
+
+// Packs the matrix whose element (k, n) is b[k * k_stride + n * n_stride].
+void gemm_pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
+               std::int64_t n, float* packed);
+
+struct Gemm {
+  std::int64_t m, n, k;
+  const float* a;  // element (m, k) is a[m * a_row + k * a_k]
+  std::int64_t a_row, a_k;
+  const float*
+      packed;  // B: row r of panel p begins at packed + p * panel_stride + r * gemm_panel_width()
+  std::int64_t panel_stride;
+  float* c;  // element (m, n) is c[m * c_row + n]
+  std::int64_t c_row;
+  bool accumulate = false;      // C += A B
+  const float* bias = nullptr;  // [n], added to each row
+  bool clamp = false;
+  float low = 0, high = 0;
+};
+void gemm(const Gemm& g);
+
+}  // namespace inkling::cpu

@@ -1,0 +1,112 @@
+// matmul by packed GEMM. B is packed once when it is constant, else at each run; every
+// transposition is a matter of strides.
+
+#include "runtime/backends/cpu/cpu.h"
+#include "runtime/backends/cpu/gemm.h"
+
+namespace inkling::cpu {
+
+namespace {
+
+ops::MatmulSize size_of(const NodeSpec& node) {
+  return ops::matmul_size(node.in[0].shape, node.in[1].shape, node.attrs);
+}
+
+void pack_matrix(const ops::MatmulSize& s, const float* b, float* packed) {
+  gemm_pack(b, s.transpose_b ? 1 : s.n, s.transpose_b ? s.k : 1, s.k, s.n, packed);
+}
+
+std::int64_t packed_floats(const ops::MatmulSize& s) { return gemm_packed_floats(s.k, s.n); }
+
+std::size_t packed_bytes(const NodeSpec& node) {
+  const auto s = size_of(node);
+  return static_cast<std::size_t>(s.batch * packed_floats(s)) * sizeof(float);
+}
+
+void pack(const NodeSpec& node, const TensorView& weights, std::byte* packed) {
+  const auto s = size_of(node);
+  for (std::int64_t i = 0; i < s.batch; ++i) {
+    pack_matrix(s, weights.as<float>() + i * s.k * s.n,
+                reinterpret_cast<float*>(packed) + i * packed_floats(s));
+  }
+}
+
+std::size_t scratch_bytes(const NodeSpec& node) {
+  return node.constant_weights
+             ? 0
+             : static_cast<std::size_t>(packed_floats(size_of(node))) * sizeof(float);
+}
+
+void run(const KernelArgs& args) {
+  const auto s = ops::matmul_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
+  const auto epilogue = ops::Epilogue<float>::of(args);
+  const std::int64_t width = gemm_panel_width();
+  // Strips of rows when there are many, of panels when there are few.
+  const bool by_rows = s.m >= 2 * 24;
+  const std::int64_t strip = by_rows ? 48 : width * 4;
+  const std::int64_t extent = by_rows ? s.m : s.n;
+  for (std::int64_t batch = 0; batch < s.batch; ++batch) {
+    const float* b = args.in[1].as<float>() + batch * s.k * s.n;
+    const float* packed = reinterpret_cast<const float*>(args.packed) + batch * packed_floats(s);
+    if (!args.packed) {
+      pack_matrix(s, b, reinterpret_cast<float*>(args.scratch));
+      packed = reinterpret_cast<const float*>(args.scratch);
+    }
+    Gemm g{.m = s.m,
+           .n = s.n,
+           .k = s.k,
+           .a = args.in[0].as<float>() + batch * s.m * s.k,
+           .a_row = s.transpose_a ? 1 : s.k,
+           .a_k = s.transpose_a ? s.m : 1,
+           .packed = packed,
+           .panel_stride = s.k * width,
+           .c = args.out[0].as<float>() + batch * s.m * s.n,
+           .c_row = s.n,
+           .bias = epilogue.bias,
+           .clamp = args.attrs.has(Attr::kMin),
+           .low = epilogue.low,
+           .high = epilogue.high};
+    const double work =
+        static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
+    const auto strips = static_cast<std::size_t>((extent + strip - 1) / strip);
+    args.pool.parallel_for(
+        strips, grain_for(work / 10 / static_cast<double>(std::max<std::size_t>(strips, 1))),
+        [&](std::size_t begin, std::size_t end, unsigned) {
+          const auto first = static_cast<std::int64_t>(begin) * strip;
+          const std::int64_t count =
+              std::min(static_cast<std::int64_t>(end) * strip, extent) - first;
+          Gemm part = g;
+          if (by_rows) {
+            part.m = count;
+            part.a += first * g.a_row;
+            part.c += first * g.c_row;
+          } else {
+            part.n = count;
+            part.packed += first / width * g.panel_stride;
+            part.c += first;
+            if (part.bias) part.bias += first;
+          }
+          gemm(part);
+        });
+  }
+}
+
+double cost(const NodeSpec& node) {
+  const auto s = size_of(node);
+  return gemm_seconds(static_cast<double>(s.batch * s.m) * static_cast<double>(s.n * s.k));
+}
+
+constexpr Kernel kRows[] = {{.op = OpKind::kMatmul,
+                             .name = "matmul_gemm",
+                             .accepts = all_f32,
+                             .cost = cost,
+                             .run = run,
+                             .scratch_bytes = scratch_bytes,
+                             .packed_bytes = packed_bytes,
+                             .pack = pack}};
+
+}  // namespace
+
+std::span<const Kernel> matmul_kernels() { return kRows; }
+
+}  // namespace inkling::cpu

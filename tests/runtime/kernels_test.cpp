@@ -1,0 +1,253 @@
+// Every row of the kernel table against the reference of its op: many shapes, one and three
+// threads, each instruction set that this CPU has.
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <set>
+
+#include "runtime/ops.h"
+#include "tests/runtime/support.h"
+
+namespace inkling {
+namespace {
+
+using Build = std::function<ValueId(Graph&)>;
+struct Case {
+  std::string name;
+  Build build;
+};
+
+ValueId in(Graph& g, Shape shape) {
+  return g.input(concat("x", g.inputs().size()), {DType::kF32, shape});
+}
+
+Window window(std::int64_t stride, std::int64_t pad, std::int64_t dilation = 1) {
+  return {
+      .strides = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilations = {dilation, dilation}};
+}
+
+ValueId weights(Graph& g, Shape shape, bool constant) {
+  Rng rng(5, "weights");
+  return constant ? g.constant(test::random_tensor({DType::kF32, shape}, rng)) : in(g, shape);
+}
+
+void add_matmuls(std::vector<Case>& cases) {
+  for (const std::int64_t m : {1, 3, 13, 97}) {
+    for (const std::int64_t n : {1, 10, 16, 33, 130}) {
+      for (int flags = 0; flags < 8; ++flags) {
+        const bool ta = flags & 1, tb = flags & 2, constant = flags & 4;
+        cases.push_back(
+            {concat("matmul_", m, "_", n, "_", flags), [=](Graph& g) {
+               const std::int64_t k = 19;
+               const ValueId a = in(g, ta ? Shape{k, m} : Shape{m, k});
+               return matmul(g, a, weights(g, tb ? Shape{n, k} : Shape{k, n}, constant), ta, tb);
+             }});
+      }
+    }
+  }
+  cases.push_back({"matmul_batch", [](Graph& g) {
+                     return matmul(g, in(g, {3, 5, 4}), in(g, {3, 4, 17}));
+                   }});
+  cases.push_back({"matmul_fused", [](Graph& g) {
+                     return g.append(OpKind::kMatmul,
+                                     {in(g, {50, 20}), weights(g, {20, 40}, true), in(g, {40})},
+                                     {{Attr::kMin, 0.0}, {Attr::kMax, 0.5}});
+                   }});
+}
+
+void add_convolutions(std::vector<Case>& cases) {
+  struct Geometry {
+    Shape x;
+    std::int64_t kh, kw, out, stride, pad, dilation;
+  };
+  const std::vector<Geometry> geometries = {
+      {{2, 7, 6, 3}, 3, 3, 8, 1, 1, 1},     {{1, 9, 9, 16}, 3, 3, 33, 2, 1, 1},
+      {{2, 5, 5, 20}, 1, 1, 40, 1, 0, 1},   {{1, 8, 8, 4}, 1, 1, 5, 2, 0, 1},
+      {{1, 10, 11, 2}, 3, 2, 7, 1, 2, 2},   {{3, 4, 4, 1}, 4, 4, 2, 1, 0, 1},
+      {{1, 40, 40, 50}, 3, 3, 10, 1, 1, 1}, {{1, 1, 1, 3}, 3, 3, 4, 1, 1, 1}};
+  for (std::size_t i = 0; i < geometries.size(); ++i) {
+    const Geometry e = geometries[i];
+    const auto conv = [e](Graph& g, bool constant) {
+      return conv2d(g, in(g, e.x), weights(g, {e.kh, e.kw, e.x[3], e.out}, constant),
+                    window(e.stride, e.pad, e.dilation));
+    };
+    cases.push_back({concat("conv2d_", i), [=](Graph& g) { return conv(g, false); }});
+    cases.push_back({concat("conv2d_packed_", i), [=](Graph& g) { return conv(g, true); }});
+    cases.push_back(
+        {concat("conv2d_fused_", i), [=](Graph& g) {
+           const ValueId y = conv(g, true);
+           Attrs attrs = g.nodes().back().attrs;
+           attrs.set(Attr::kMin, -5.0).set(Attr::kMax, 7.5);
+           const auto inputs = g.nodes().back().inputs;
+           return g.append(OpKind::kConv2d, {inputs[0], inputs[1], in(g, {g.shape(y)[3]})}, attrs);
+         }});
+    cases.push_back(
+        {concat("conv2d_input_gradient_", i), [=](Graph& g) {
+           const ValueId y = conv(g, false);
+           Attrs attrs = g.nodes().back().attrs;
+           attrs.set(Attr::kShape, std::vector<std::int64_t>(e.x.dims().begin(), e.x.dims().end()));
+           return g.append(OpKind::kConv2dInputGradient, {y, g.nodes().back().inputs[1]}, attrs);
+         }});
+    cases.push_back(
+        {concat("conv2d_weight_gradient_", i), [=](Graph& g) {
+           const ValueId y = conv(g, false);
+           Attrs attrs = g.nodes().back().attrs;
+           attrs.set(Attr::kKernel, std::vector<std::int64_t>{e.kh, e.kw});
+           return g.append(OpKind::kConv2dWeightGradient, {g.nodes().back().inputs[0], y}, attrs);
+         }});
+    cases.push_back({concat("depthwise_", i), [=](Graph& g) {
+                       return depthwise_conv2d(g, in(g, e.x),
+                                               weights(g, {e.kh, e.kw, e.x[3]}, true),
+                                               window(e.stride, e.pad, e.dilation));
+                     }});
+    cases.push_back({concat("depthwise_fused_", i), [=](Graph& g) {
+                       depthwise_conv2d(g, in(g, e.x), weights(g, {e.kh, e.kw, e.x[3]}, true),
+                                        window(e.stride, e.pad, e.dilation));
+                       Attrs attrs = g.nodes().back().attrs;
+                       attrs.set(Attr::kMin, 0.0);
+                       const auto inputs = g.nodes().back().inputs;
+                       return g.append(OpKind::kDepthwiseConv2d,
+                                       {inputs[0], inputs[1], in(g, {e.x[3]})}, attrs);
+                     }});
+  }
+}
+
+void add_elementwise(std::vector<Case>& cases) {
+  for (const Shape& shape :
+       {Shape{}, Shape{1}, Shape{7}, Shape{3, 37}, Shape{2, 3, 4, 5}, Shape{70, 100}}) {
+    const auto add_unary = [&](const char* name, auto op) {
+      cases.push_back({concat(name, shape), [=](Graph& g) { return op(g, in(g, shape)); }});
+    };
+    add_unary("neg", neg);
+    add_unary("exp", exp);
+    add_unary("tanh", tanh);
+    add_unary("sigmoid", sigmoid);
+    add_unary("log", [](Graph& g, ValueId x) { return log(g, shift(g, x, 1.5)); });
+    add_unary("sqrt", [](Graph& g, ValueId x) { return sqrt(g, shift(g, x, 1.5)); });
+    add_unary("clamp", [](Graph& g, ValueId x) { return clamp(g, x, -0.25, 0.5); });
+    add_unary("relu", relu);
+    add_unary("clamp_gradient",
+              [=](Graph& g, ValueId x) { return clamp_gradient(g, x, in(g, shape), -0.25, 0.5); });
+    for (const OpKind op : {OpKind::kAdd, OpKind::kSub, OpKind::kMul, OpKind::kDiv}) {
+      const auto safe = [](Graph& g, ValueId x) { return shift(g, x, 3.0); };
+      cases.push_back({concat(op_name(op), shape), [=](Graph& g) {
+                         return g.append(op, {in(g, shape), safe(g, in(g, shape))});
+                       }});
+      cases.push_back({concat(op_name(op), "_one", shape), [=](Graph& g) {
+                         return g.append(op, {in(g, shape), safe(g, in(g, {}))});
+                       }});
+      cases.push_back({concat(op_name(op), "_from_one", shape), [=](Graph& g) {
+                         return g.append(op, {in(g, {}), safe(g, in(g, shape))});
+                       }});
+      if (shape.rank() < 2) continue;
+      const Shape row{shape.back()};
+      cases.push_back({concat(op_name(op), "_row", shape), [=](Graph& g) {
+                         return g.append(op, {in(g, shape), safe(g, in(g, row))});
+                       }});
+      cases.push_back({concat(op_name(op), "_from_row", shape), [=](Graph& g) {
+                         return g.append(op, {in(g, row), safe(g, in(g, shape))});
+                       }});
+      cases.push_back(
+          {concat(op_name(op), "_column", shape), [=](Graph& g) {
+             return g.append(op, {in(g, shape), safe(g, in(g, shape.with(shape.rank() - 1, 1)))});
+           }});
+    }
+    cases.push_back({concat("sgd", shape), [=](Graph& g) {
+                       return sgd_step(g, in(g, shape), in(g, shape), in(g, shape), in(g, {}), 0.9,
+                                       0.01)
+                           .weights;
+                     }});
+    cases.push_back({concat("adam", shape), [=](Graph& g) {
+                       const ValueId square = mul(g, in(g, shape), in(g, shape));
+                       return adam_step(g, in(g, shape), in(g, shape), in(g, shape),
+                                        mul(g, square, square), in(g, {}), shift(g, in(g, {}), 3.0))
+                           .weights;
+                     }});
+  }
+}
+
+void add_others(std::vector<Case>& cases) {
+  for (const Shape& shape :
+       {Shape{1, 1}, Shape{5, 3}, Shape{4, 16}, Shape{3, 100}, Shape{2, 2, 33}}) {
+    cases.push_back({concat("softmax", shape),
+                     [=](Graph& g) { return softmax(g, scale(g, in(g, shape), 5)); }});
+    cases.push_back({concat("log_softmax", shape),
+                     [=](Graph& g) { return log_softmax(g, scale(g, in(g, shape), 5)); }});
+  }
+  const std::vector<std::vector<std::int64_t>> permutations = {
+      {0, 1, 2, 3}, {0, 2, 3, 1}, {0, 3, 1, 2}, {3, 2, 1, 0}, {1, 0, 2, 3}, {0, 2, 1, 3}};
+  for (const Shape& shape : {Shape{2, 3, 5, 7}, Shape{1, 17, 20, 3}, Shape{4, 1, 1, 6}}) {
+    for (const auto& p : permutations) {
+      cases.push_back({concat("transpose", shape, p[0], p[1], p[2], p[3]),
+                       [=](Graph& g) { return transpose(g, in(g, shape), p); }});
+    }
+    for (const Shape& to : {Shape{}, Shape{shape[3]}, Shape{shape[0], 1, 1, shape[3]},
+                            Shape{shape[0], shape[1], shape[2], 1}, Shape{1, shape[1], 1, shape[3]},
+                            Shape{shape[1], 1, 1}}) {
+      cases.push_back(
+          {concat("sum_to", shape, to), [=](Graph& g) { return sum_to(g, in(g, shape), to); }});
+      cases.push_back({concat("broadcast_to", shape, to),
+                       [=](Graph& g) { return broadcast_to(g, in(g, to), shape); }});
+    }
+  }
+  for (const std::int64_t stride : {1, 2}) {
+    for (const std::int64_t pad : {0, 1}) {
+      const Shape x{2, 7, 6, 5};
+      cases.push_back({concat("max_pool", stride, pad), [=](Graph& g) {
+                         return max_pool(g, in(g, x), {3, 2}, window(stride, pad));
+                       }});
+      cases.push_back({concat("avg_pool", stride, pad), [=](Graph& g) {
+                         return avg_pool(g, in(g, x), {3, 2}, window(stride, pad));
+                       }});
+      cases.push_back({concat("avg_pool_padding", stride, pad), [=](Graph& g) {
+                         return avg_pool(g, in(g, x), {2, 3}, window(stride, pad), true);
+                       }});
+      cases.push_back(
+          {concat("max_pool_gradient", stride, pad), [=](Graph& g) {
+             const ValueId image = in(g, x);
+             const ValueId y = max_pool(g, image, {2, 2}, window(stride, pad));
+             return g.append(OpKind::kMaxPoolGradient, {image, y}, g.nodes().back().attrs);
+           }});
+    }
+  }
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  add_matmuls(cases);
+  add_convolutions(cases);
+  add_elementwise(cases);
+  add_others(cases);
+  return cases;
+}
+
+TEST(Kernels, EveryRowAgreesWithTheReferenceOnEveryInstructionSet) {
+  const auto cases = all_cases();
+  std::set<std::string> seen;
+  for (std::int64_t targets = hwy::SupportedTargets() & ~HWY_SCALAR; targets != 0;
+       targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      Graph g;
+      g.output("y", cases[i].build(g));
+      ASSERT_TRUE(g.status()) << cases[i].name << ": " << g.status().error().message;
+      const auto expected = test::run(g, {.optimize = false, .reference_only = true}, i);
+      std::vector<std::string> kernels;
+      const auto one = test::run(g, {.threads = 1, .optimize = false}, i, &kernels);
+      const auto three = test::run(g, {.threads = 3, .optimize = false}, i);
+      // Sums of up to 500 products below one in f32: a few hundred units in the last place of the
+      // result's scale.
+      EXPECT_LT(test::difference(one, expected), 3e-6)
+          << cases[i].name << " on " << hwy::TargetName(targets & -targets);
+      EXPECT_EQ(one, three) << cases[i].name;
+      seen.insert(kernels.begin(), kernels.end());
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  for (const Kernel& row : cpu_kernels())
+    EXPECT_TRUE(seen.count(row.name)) << "no case runs " << row.name;
+}
+
+}  // namespace
+}  // namespace inkling

@@ -1,0 +1,157 @@
+#include "runtime/passes/passes.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/ops.h"
+#include "tests/runtime/support.h"
+
+namespace inkling {
+namespace {
+
+std::size_t count(const Graph& g, OpKind op) {
+  return static_cast<std::size_t>(
+      std::count_if(g.nodes().begin(), g.nodes().end(), [&](const Node& n) { return n.op == op; }));
+}
+
+void expect_same(const Graph& before, const Graph& after) {
+  const PlanOptions plain{.optimize = false, .reference_only = true};
+  EXPECT_LT(test::difference(test::run(after, plain, 3), test::run(before, plain, 3)), 1e-5);
+}
+
+Tensor random(Shape shape, std::uint64_t seed) {
+  Rng rng(seed, "constant");
+  return test::random_tensor({DType::kF32, shape}, rng);
+}
+
+TEST(Eliminate, DropsWhatNothingNeeds) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {2}});
+  exp(g, x);
+  g.output("y", neg(g, x));
+  const auto after = eliminate(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->nodes().size(), 1u);
+  expect_same(g, *after);
+}
+
+TEST(FoldConstants, ComputesWhatDoesNotDependOnInputs) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {3}});
+  const ValueId c = exp(g, add(g, g.constant(random({3}, 1)), g.constant(random({3}, 2))));
+  g.output("y", mul(g, x, c));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->nodes().size(), 1u);
+  expect_same(g, *after);
+}
+
+TEST(FoldConstants, DoesNotBlowUpARepetition) {
+  Graph g;
+  g.output("y", broadcast_to(g, g.constant(random({1}, 1)), {1000, 1000}));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kBroadcastTo), 1u);
+}
+
+TEST(Share, ComputesEqualNodesOnce) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {3}});
+  g.output("y", add(g, scale(g, exp(g, x), 2), scale(g, exp(g, x), 2)));
+  const auto after = share(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kExp), 1u);
+  EXPECT_EQ(count(*after, OpKind::kMul), 1u);
+  expect_same(g, *after);
+}
+
+// As an importer of channels-first models leaves it: every convolution between two transposes.
+ValueId conv_nchw(Graph& g, ValueId x, std::int64_t in, std::int64_t out, std::uint64_t seed) {
+  const ValueId y = conv2d(g, transpose(g, x, {0, 2, 3, 1}),
+                           g.constant(random({3, 3, in, out}, seed)), {.pads = {1, 1, 1, 1}});
+  return transpose(g, y, {0, 3, 1, 2});
+}
+
+ValueId channel(Graph& g, std::int64_t channels, std::uint64_t seed) {
+  return g.constant(random({1, channels, 1, 1}, seed));
+}
+
+Graph channels_first_network() {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {2, 3, 6, 6}});
+  ValueId a = conv_nchw(g, x, 3, 8, 1);
+  a = relu(g, add(g, mul(g, a, channel(g, 8, 2)), channel(g, 8, 3)));
+  const ValueId b = relu(g, add(g, conv_nchw(g, a, 8, 8, 4), a));
+  // Squeeze and excite: pooled, gated, repeated.
+  const ValueId pooled = mean_axes(g, b, std::vector<std::int64_t>{2, 3});
+  const ValueId gated = mul(g, b, sigmoid(g, pooled));
+  const ValueId last = mean_axes(g, hard_swish(g, gated), std::vector<std::int64_t>{2, 3});
+  g.output("y", matmul(g, reshape(g, last, {2, 8}), g.constant(random({8, 5}, 6))));
+  return g;
+}
+
+TEST(SinkTransposes, RunsAChannelsFirstNetworkChannelsLastThroughout) {
+  const Graph g = channels_first_network();
+  const auto after = sink_transposes(g);
+  ASSERT_TRUE(after) << after.error().message;
+  expect_same(g, *after);
+  const auto optimised = optimize(g);
+  ASSERT_TRUE(optimised) << optimised.error().message;
+  EXPECT_EQ(count(*optimised, OpKind::kTranspose), 1u);  // of the input
+  expect_same(g, *optimised);
+}
+
+TEST(SinkTransposes, TurnsAttributesOfEveryAxisAwareOp) {
+  Graph g;
+  const ValueId x = transpose(g, g.input("x", {DType::kF32, {2, 3, 4, 5}}), {0, 3, 1, 2});
+  const ValueId cut = slice(g, pad(g, x, {0, 1, 0, 2}, {1, 0, 0, 0}), {1, 2, 0, 1}, {2, 3, 3, 4});
+  const std::vector<ValueId> parts = {cut, exp(g, cut)};
+  const ValueId joined = concat(g, parts, 2);
+  g.output(
+      "y",
+      sum_to(g, broadcast_to(g, mean_axes(g, joined, std::vector<std::int64_t>{1}), {2, 7, 6, 4}),
+             {2, 7, 1, 1}));
+  const auto after = sink_transposes(g);
+  ASSERT_TRUE(after) << after.error().message;
+  expect_same(g, *after);
+}
+
+TEST(Fuse, FoldsBatchNormBiasAndClampIntoTheConvolution) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {2, 6, 6, 3}});
+  const ValueId y = conv2d(g, x, g.constant(random({3, 3, 3, 8}, 1)), {});
+  g.output("y",
+           relu6(g, add(g, mul(g, y, g.constant(random({8}, 2))), g.constant(random({8}, 3)))));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after) << after.error().message;
+  ASSERT_EQ(after->nodes().size(), 1u);
+  EXPECT_EQ(after->nodes()[0].inputs.size(), 3u);
+  EXPECT_EQ(after->nodes()[0].attrs.real(Attr::kMax), 6.0);
+  expect_same(g, *after);
+}
+
+TEST(Fuse, LeavesALinearNodeThatSomeoneElseReads) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {4, 6}});
+  const ValueId y = matmul(g, x, g.constant(random({6, 8}, 1)));
+  g.output("raw", y);
+  g.output("y", relu(g, add(g, y, g.constant(random({8}, 2)))));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kMatmul), 1u);
+  EXPECT_EQ(count(*after, OpKind::kClamp), 1u);
+  expect_same(g, *after);
+}
+
+TEST(Fuse, DoesNotMoveAScaleBehindAClamp) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {4, 6}});
+  const ValueId y = relu(g, matmul(g, x, g.constant(random({6, 8}, 1))));
+  g.output("y", mul(g, y, g.constant(random({8}, 2))));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kMul), 1u);
+  expect_same(g, *after);
+}
+
+}  // namespace
+}  // namespace inkling
