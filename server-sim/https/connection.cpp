@@ -13,9 +13,9 @@ constexpr std::int64_t kLingerMs = 1000;
 constexpr std::size_t kLingerBytesMax = 1 << 20;
 constexpr std::int64_t kIdleSliceMs = 250;  // how soon an idle connection gives way
 constexpr std::size_t kBodyReserveMax = 1 << 20;
+constexpr std::size_t kOneRecordBytesMax = 8 << 10;
 
-// One answer as it goes over the wire; a HEAD request gets the head alone.
-Bytes wire_answer(const HttpResponse& response, bool closes, bool head_only) {
+std::string wire_head(const HttpResponse& response, bool closes) {
   std::string text = concat(
       "HTTP/1.1 ", response.status, " ", status_title(response.status),
       "\r\nContent-Type: ", response.content_type, "\r\nContent-Length: ", response.body.size(),
@@ -26,10 +26,21 @@ Bytes wire_answer(const HttpResponse& response, bool closes, bool head_only) {
     has_cache_control |= to_lower(name) == "cache-control";
   }
   if (!has_cache_control) text += "Cache-Control: no-store\r\n";
-  text += "\r\n";
-  Bytes bytes(text.begin(), text.end());
-  if (!head_only) bytes.insert(bytes.end(), response.body.begin(), response.body.end());
-  return bytes;
+  return text + "\r\n";
+}
+
+// Short answers go out in one TLS record, long ones without being copied.
+Result<void> send_answer(TlsChannel& channel, const HttpResponse& response, bool closes,
+                         bool head_only, std::int64_t deadline_ms) {
+  const std::string head = wire_head(response, closes);
+  if (head_only) return channel.write(as_bytes(head), deadline_ms);
+  if (response.body.size() > kOneRecordBytesMax) {
+    INK_CHECK_OK(channel.write(as_bytes(head), deadline_ms));
+    return channel.write(response.body, deadline_ms);
+  }
+  Bytes both(head.begin(), head.end());
+  both.insert(both.end(), response.body.begin(), response.body.end());
+  return channel.write(both, deadline_ms);
 }
 
 // A handler's fields must not be able to start a line of their own.
@@ -114,7 +125,7 @@ Connection::Next Connection::serve_one() {
   const std::int64_t deadline_ms =
       steady_now_ms() + shared_.limits.answer_ms +
       static_cast<std::int64_t>(response.body.size()) * 1000 / shared_.limits.bytes_per_s_min;
-  const bool sent = channel_.write(wire_answer(response, last, head_only), deadline_ms).has_value();
+  const bool sent = send_answer(channel_, response, last, head_only, deadline_ms).has_value();
   return sent && !last ? Next::kRequest : Next::kClose;
 }
 
@@ -204,8 +215,7 @@ Connection::Next Connection::refuse(const Refusal& refusal) {
   HttpResponse response = problem(refusal.status, refusal.detail);
   if (refusal.status == 503) response.fields.emplace_back("Retry-After", "1");
   if (refusal.status == 405) response.fields.emplace_back("Allow", "GET, HEAD, POST");
-  if (!channel_.write(wire_answer(response, true, false), steady_now_ms() + kLingerMs))
-    linger_ms_ = 0;
+  if (!send_answer(channel_, response, true, false, steady_now_ms() + kLingerMs)) linger_ms_ = 0;
   return Next::kClose;
 }
 
@@ -229,7 +239,7 @@ void turn_away(ServerShared& shared, const ConnectionTable::Seat& seat) noexcept
   if (!channel) return;
   HttpResponse response = problem(503, "busy: try again later");
   response.fields.emplace_back("Retry-After", "1");
-  if (channel->write(wire_answer(response, true, false), deadline_ms))
+  if (send_answer(*channel, response, true, false, deadline_ms))
     channel->close_gently(deadline_ms, kLingerBytesMax);
 } catch (const std::exception&) {
   ++shared.refusals;
