@@ -1,0 +1,28 @@
+#pragma once
+// A subcommand of `inkling`: one file, one function in the list below, one line in main.cpp.
+//
+// The function describes the subcommand to the parser and binds what to run. Nothing runs while the
+// command line is parsed: main runs the one chosen action afterwards and turns its Result into the
+// exit code (docs/exit-codes.md).
+
+#include <functional>
+
+#include "runtime/base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace inkling::tools {
+
+class Console;
+
+using Action = std::function<Result<void>(Console&)>;
+
+// Adds one subcommand below root; choosing it on the command line sets `chosen`. Both outlive the
+// parse.
+using AddCommand = void (*)(CLI::App& root, Action& chosen);
+
+void add_ca(CLI::App& root, Action& chosen);
+
+}  // namespace inkling::tools
