@@ -141,6 +141,7 @@ class Parser {
   Result<RValue> named_environment();
   Result<RValue> reference(std::uint32_t flags);
   Result<RValue> sequence(const RValue& state, bool whole);
+  Result<RValue> decimal_strings(const RValue& numbers);
   Result<RValue> alternative(int depth);
   Result<std::optional<std::string>> characters(std::uint32_t flags);
   Result<RValue> symbol();
@@ -348,8 +349,13 @@ Result<RValue> Parser::pairlist(std::uint32_t flags, int depth) {
   while (true) {
     const std::uint32_t type = flags & 0xff;
     if (type == kNull) break;
-    if (type != kPairlist && type != kAttributePairlist)
-      return corrupt("a pairlist goes on with type ", type);
+    if (type != kPairlist && type != kAttributePairlist) {  // a dotted pair ends in a value
+      INK_TRY(RValue last, item_of(flags, depth + 1));
+      INK_CHECK_OK(charge(sizeof(RValue) + sizeof(names.values[0])));
+      names.values.emplace_back("");
+      list.values.push_back(std::move(last));
+      break;
+    }
     const bool with_attributes = type == kAttributePairlist || (flags & kHasAttributes) != 0;
     if (with_attributes) INK_CHECK_OK(attributes(value, depth));
     RValue tag;
@@ -427,6 +433,18 @@ Result<RValue> Parser::sequence(const RValue& state, bool whole) {
   return value_of(std::move(integers));
 }
 
+// as.character() of whole numbers, which R puts off; of other numbers R alone knows the digits.
+Result<RValue> Parser::decimal_strings(const RValue& numbers) {
+  const auto* integers = std::get_if<RIntegers>(&numbers.data);
+  if (integers == nullptr) return value_of(ROpaque{"deferred strings"});
+  INK_CHECK_OK(charge(integers->values.size() * sizeof(std::optional<std::string>)));
+  RStrings strings;
+  for (const std::int32_t v : integers->values)
+    strings.values.push_back(v == kRIntegerNa ? std::optional<std::string>()
+                                              : std::optional(std::to_string(v)));
+  return value_of(std::move(strings));
+}
+
 // Compact forms that R writes since version 3: a class name, a state, attributes.
 Result<RValue> Parser::alternative(int depth) {
   INK_TRY(const RValue info, item(depth + 1));
@@ -443,7 +461,9 @@ Result<RValue> Parser::alternative(int depth) {
     auto* list = std::get_if<RList>(&state.data);
     if (list == nullptr || list->values.empty()) return corrupt("an empty compact vector");
     value = std::move(list->values[0]);
-    if (name->name == "deferred_string") value = value_of(ROpaque{"deferred strings"});
+    if (name->name == "deferred_string") {
+      INK_TRY(value, decimal_strings(value));
+    }
   } else {
     return fail(ErrorCode::kUnsupported, "R data: byte ", at_, ": compact vectors of class ",
                 name->name);

@@ -178,6 +178,28 @@ TEST(Rdata, ReadsCompactSequencesAndWrappers) {
   EXPECT_THAT(*wrapped->numbers(), ElementsAre(9));
 }
 
+TEST(Rdata, ReadsDeferredStringsFromADottedPair) {
+  const auto strings = parsed(Writer()
+                                  .header(3)
+                                  .u32(5)
+                                  .text("UTF-8")
+                                  .u32(238)
+                                  .u32(2)
+                                  .symbol("deferred_string")
+                                  .u32(kNull)
+                                  .u32(2)
+                                  .u32(13)
+                                  .u32(2)
+                                  .u32(12)
+                                  .u32(0x80000000)
+                                  .u32(13)
+                                  .u32(1)
+                                  .u32(0)
+                                  .u32(kNull));
+  ASSERT_TRUE(strings) << strings.error().message;
+  EXPECT_THAT(std::get<RStrings>(strings->data).values, ElementsAre("12", std::nullopt));
+}
+
 TEST(Rdata, SaysWhatAndWhereItRefuses) {
   const auto message = [](const Writer& w) { return parsed(w).error().message; };
   EXPECT_THAT(message(Writer().text("A\n1\n")), HasSubstr("not a serialisation in XDR format"));
