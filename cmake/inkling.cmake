@@ -11,6 +11,10 @@ if(INKLING_SANITIZE)
   add_link_options(-fsanitize=${INKLING_SANITIZE})
 endif()
 
+if(INKLING_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 add_library(inkling_warnings INTERFACE)
 target_compile_options(inkling_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror -Wformat=2)
 

@@ -1,0 +1,14 @@
+#pragma once
+// From scores to an order.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace inkling {
+
+// The indices of the scores, best first. Equal scores keep their order, which is the server's; a
+// NaN goes last, behind minus infinity, so a broken score cannot lift an item.
+std::vector<std::uint32_t> rank_by_score(std::span<const float> scores);
+
+}  // namespace inkling
