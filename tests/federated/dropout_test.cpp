@@ -71,14 +71,16 @@ bool check_plan(const Config& config, const DropPlan& plan, std::uint64_t seed =
   return world.server.phase() == ServerPhase::kDone;
 }
 
+// Who never advertises only makes a smaller cohort; every other combination, client by client.
 TEST(Dropout, EveryPlanForFourClientsGivesTheSumOrACleanAbort) {
   Config config = small_config(4);
   config.n_min = 2;
   config.delta_ppm = 500'000;
   DropPlan plan(4);
   int sums = 0;
-  for (std::size_t code = 0; code < 625; ++code) {
-    for (std::size_t i = 0, rest = code; i < 4; ++i, rest /= 5) plan[i] = kDropPhases[rest % 5];
+  constexpr std::size_t kPlans = 4 * 4 * 4 * 4;
+  for (std::size_t code = 0; code < kPlans; ++code) {
+    for (std::size_t i = 0; i < 4; ++i) plan[i] = kDropPhases[1 + (code >> (2 * i) & 3)];
     const bool summed = check_plan(config, plan);
     ASSERT_EQ(summed, should_succeed(config, plan)) << code;
     sums += summed;
@@ -122,8 +124,8 @@ TEST(Dropout, EverySubsetInEveryPhaseForFiveClientsInStrictMode) {
 TEST(Dropout, RandomCohortsAndPlans) {
   Rng rng(5, "cohorts");
   int sums = 0;
-  for (std::uint64_t seed = 0; seed < 12; ++seed) {
-    const auto n = static_cast<std::uint32_t>(8 + rng.below(33));
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const auto n = static_cast<std::uint32_t>(8 + rng.below(18));
     Config config = small_config(n);
     config.n_min = n / 2;
     config.delta_ppm = 400'000;
@@ -136,14 +138,14 @@ TEST(Dropout, RandomCohortsAndPlans) {
     ASSERT_EQ(summed, should_succeed(config, plan)) << n << " " << seed;
     sums += summed;
   }
-  EXPECT_GT(sums, 4);
+  EXPECT_GT(sums, 2);
 }
 
 // The first prototype of this protocol lost secrets here: its neighbours were index neighbours.
 TEST(Dropout, ContiguousIndicesOnASparseGraph) {
-  constexpr std::uint32_t kClients = 60;
+  constexpr std::uint32_t kClients = 40;
   Config config = small_config(kClients);
-  config.n_min = 40;
+  config.n_min = 30;
   config.gamma_ppm = 20'000;
   config.delta_ppm = 100'000;
   config.complete_graph_max = 8;
@@ -151,31 +153,31 @@ TEST(Dropout, ContiguousIndicesOnASparseGraph) {
   ASSERT_TRUE(shape);
   ASSERT_LT(shape->degree, kClients - 1);  // or this tests the complete graph
   DropPlan plan(kClients, ServerPhase::kDone);
-  for (std::size_t i = 20; i < 25; ++i) plan[i] = ServerPhase::kMasking;
+  for (std::size_t i = 20; i < 24; ++i) plan[i] = ServerPhase::kMasking;
   EXPECT_TRUE(check_plan(config, plan));
 }
 
-// Neighbours on the ring itself: the worst place. Sum or clean abort, never a wrong sum.
+// Neighbours on the ring itself are the worst place. As many as delta allows are made up for; if
+// more holders of the same secrets go while unmasking, the round is given up, never wrong.
 TEST(Dropout, ContiguousRingPositions) {
-  constexpr std::uint32_t kClients = 40;
+  constexpr std::uint32_t kClients = 24;
   Config config = small_config(kClients);
-  config.n_min = 20;
-  config.delta_ppm = 300'000;
+  config.n_min = 12;
+  config.delta_ppm = 200'000;
+  config.mode = Mode::kSemiMalicious;
   config.complete_graph_max = 8;
-  const auto shape = graph_shape(kClients, config);
-  ASSERT_LT(shape->degree, kClients - 1);
-  int sums = 0, aborts = 0;
-  for (const std::uint32_t run : {1u, 2u, 11u}) {
-    World world(config, kClients);
-    world.run_until(ServerPhase::kMasking);
-    const auto ring = world.server.roster().graph().ring();
+  ASSERT_EQ(graph_shape(kClients, config), (GraphShape{.degree = 10, .threshold = 6}));
+  World probe(config, kClients);
+  probe.run_until(ServerPhase::kSharing);
+  const auto ring = probe.server.roster().graph().ring();
+  for (const auto& [masking, unmasking, summed] :
+       {std::tuple(4u, 0u, true), std::tuple(4u, 1u, true), std::tuple(4u, 2u, false)}) {
     DropPlan plan(kClients, ServerPhase::kDone);
-    for (std::uint32_t p = 0; p < run; ++p) plan[ring[p]] = ServerPhase::kMasking;
-    const bool summed = check_plan(config, plan);
-    (summed ? sums : aborts) += 1;
+    for (std::uint32_t p = 0; p < masking + unmasking; ++p) {
+      plan[ring[p]] = p < masking ? ServerPhase::kMasking : ServerPhase::kUnmasking;
+    }
+    EXPECT_EQ(check_plan(config, plan), summed) << masking << " " << unmasking;
   }
-  EXPECT_GT(sums, 0);
-  EXPECT_GT(aborts, 0);
 }
 
 TEST(Dropout, TheServerNamesWhoWentWhen) {
