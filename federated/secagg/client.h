@@ -41,7 +41,8 @@ struct ClientTask {
   TaskId task{};
   Hash plan_hash{};
   Hash model_hash{};
-  Attempt last;  // the newest attempt it took part in; the offer must be later. {0, 0}: none
+  Attempt last;  // the newest attempt it took part in: an offer must be later. {0, 0}: none.
+                 // Store attempt() with the first record; restore() does not look at it.
 };
 
 // What the app pins, whatever the server says.

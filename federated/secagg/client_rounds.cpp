@@ -18,11 +18,6 @@ Result<void> Client::check_policy(const Offer& offer, const Config& config) cons
     return fail(ErrorCode::kProtocol, "offer: of model ", to_hex(id.model_hash),
                 ", this device has ", to_hex(task_.model_hash));
   }
-  if (id.attempt <= task_.last) {
-    return fail(ErrorCode::kProtocol, "offer: round ", id.attempt.round, " attempt ",
-                id.attempt.attempt, " is not after round ", task_.last.round, " attempt ",
-                task_.last.attempt);
-  }
   if (config.n_min < policy_.n_min) {
     return fail(ErrorCode::kProtocol, "offer: n_min ", config.n_min, " is below the floor ",
                 policy_.n_min);
@@ -52,6 +47,11 @@ Result<Bytes> Client::on_offer(const Envelope& envelope, std::int64_t now_ms) {
   INK_CHECK_OK(check_signature(envelope, offer.server.key));
   if (envelope.ctx != context_of(offer.identity, offer.config)) {
     return fail(ErrorCode::kProtocol, "offer: its context is not that of its own fields");
+  }
+  const Attempt attempt = offer.identity.attempt;
+  if (attempt <= task_.last) {
+    return fail(ErrorCode::kProtocol, "offer: round ", attempt.round, " attempt ", attempt.attempt,
+                " is not after round ", task_.last.round, " attempt ", task_.last.attempt);
   }
   INK_TRY(const AgreementKey c, AgreementKey::generate(*entropy_));
   INK_TRY(const AgreementKey s, AgreementKey::generate(*entropy_));

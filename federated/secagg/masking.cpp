@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "federated/secagg/packing.h"
 
@@ -72,6 +73,14 @@ Result<void> MaskedSum::add_packed(ByteSpan packed) {
   std::visit(
       [&](auto& lanes) {
         using T = typename std::decay_t<decltype(lanes)>::value_type;
+        if (ring_bits_ == 8 * sizeof(T)) {  // the packed form is the lanes themselves
+          for (std::size_t i = 0; i < lanes.size(); ++i) {
+            T value;
+            std::memcpy(&value, packed.data() + i * sizeof(T), sizeof(T));
+            lanes[i] = static_cast<T>(lanes[i] + value);
+          }
+          return;
+        }
         for (T& lane : lanes) lane = static_cast<T>(lane + static_cast<T>(reader.next()));
       },
       lanes_);
@@ -83,13 +92,18 @@ void MaskedSum::apply_mask(const StreamKey& key, Sign sign) {
 }
 
 Bytes MaskedSum::packed() const {
-  BitPacker packer(length_, ring_bits_);
-  std::visit(
+  return std::visit(
       [&](const auto& lanes) {
-        for (const auto lane : lanes) packer.push(lane);
+        using T = typename std::decay_t<decltype(lanes)>::value_type;
+        if (ring_bits_ == 8 * sizeof(T)) {
+          const auto* bytes = reinterpret_cast<const std::uint8_t*>(lanes.data());
+          return Bytes(bytes, bytes + lanes.size() * sizeof(T));
+        }
+        BitPacker packer(length_, ring_bits_);
+        for (const T lane : lanes) packer.push(lane);
+        return packer.finish();
       },
       lanes_);
-  return packer.finish();
 }
 
 std::vector<std::uint64_t> MaskedSum::values() const {

@@ -13,18 +13,18 @@ void BitPacker::push(std::uint64_t value) {
   pending_ |= value << fill_;
   fill_ += bits_;
   if (fill_ < 64) return;
-  const std::size_t end = bytes_.size();
-  bytes_.resize(end + 8);
-  std::memcpy(bytes_.data() + end, &pending_, 8);
+  std::memcpy(bytes_.data() + size_, &pending_, 8);
+  size_ += 8;
   fill_ -= 64;
   pending_ = fill_ == 0 ? 0 : value >> (bits_ - fill_);
 }
 
 Bytes BitPacker::finish() {
   for (; fill_ > 0; fill_ -= std::min(fill_, 8u)) {
-    bytes_.push_back(static_cast<std::uint8_t>(pending_));
+    bytes_[size_++] = static_cast<std::uint8_t>(pending_);
     pending_ >>= 8;
   }
+  INK_INVARIANT(size_ == bytes_.size());
   return std::move(bytes_);
 }
 
@@ -44,7 +44,11 @@ std::uint64_t BitReader::next() {
   const std::size_t first = bit_ / 8;
   const unsigned shift = bit_ % 8;
   std::uint64_t word = 0;
-  std::memcpy(&word, bytes_.data() + first, std::min<std::size_t>(8, bytes_.size() - first));
+  if (first + 8 <= bytes_.size()) {
+    std::memcpy(&word, bytes_.data() + first, 8);
+  } else {
+    std::memcpy(&word, bytes_.data() + first, bytes_.size() - first);
+  }
   std::uint64_t value = word >> shift;
   if (shift + bits_ > 64) value |= std::uint64_t{bytes_[first + 8]} << (64 - shift);
   bit_ += bits_;

@@ -13,12 +13,10 @@ inline std::uint64_t packed_bytes(std::uint64_t count, unsigned bits) {
   return (count * bits + 7) / 8;
 }
 
-// Appends values to a packed byte string, bits of each; the bits above are ignored.
+// Packs exactly count values, bits of each; the bits above are ignored.
 class BitPacker {
  public:
-  BitPacker(std::uint64_t count, unsigned bits) : bits_(bits) {
-    bytes_.reserve(packed_bytes(count, bits) + 8);
-  }
+  BitPacker(std::uint64_t count, unsigned bits) : bits_(bits), bytes_(packed_bytes(count, bits)) {}
   void push(std::uint64_t value);
   Bytes finish();
 
@@ -26,6 +24,7 @@ class BitPacker {
   unsigned bits_;
   unsigned fill_ = 0;
   std::uint64_t pending_ = 0;
+  std::size_t size_ = 0;
   Bytes bytes_;
 };
 

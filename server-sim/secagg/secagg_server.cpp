@@ -82,9 +82,13 @@ void Server::abort(RoundCode code, std::string reason) {
 Result<Receipt> Server::receive(const ClientId& client, ByteSpan message, std::int64_t now_ms) {
   INK_TRY(const Envelope envelope, open_envelope(message));
   const std::pair key(client, envelope.type);
-  const Hash digest = hash_of({message});
+  // The signed body carries the raw section's digest, so this names the whole message.
+  const Hash digest = hash_of({message.first(message.size() - envelope.raw.size())});
   if (const auto earlier = accepted_.find(key); earlier != accepted_.end()) {
-    if (earlier->second == digest) return Receipt{.duplicate = true, .record = {}};
+    const auto masked = decode_masked(envelope.body);
+    const bool raw_differs =
+        !envelope.raw.empty() && (!masked || masked->digest != hash_of({envelope.raw}));
+    if (earlier->second == digest && !raw_differs) return Receipt{.duplicate = true, .record = {}};
     return fail(ErrorCode::kProtocol, message_type_name(envelope.type), " of client ",
                 to_hex(client), ": another one was accepted already");
   }

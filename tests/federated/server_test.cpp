@@ -129,6 +129,10 @@ TEST(Server, RejectsMaskedVectorsThatDoNotFit) {
                   from_client(world, 0, MessageType::kMasked, encode_masked({.digest = {1}}), raw),
                   ErrorCode::kCorrupt);
   EXPECT_TRUE(world.server.receive(client_id(0), honest, kNow));
+  Bytes changed = honest;
+  changed.back() ^= 1;
+  expect_rejected(world, 0, changed, ErrorCode::kProtocol);
+  EXPECT_TRUE(world.server.receive(client_id(0), honest, kNow)->duplicate);
   expect_exact_sum(world);
 }
 
