@@ -18,6 +18,11 @@ Result<void> demo(const DemoOptions& options, Console& console) {
                 << transfer.base_accuracy_seven_classes << " " << transfer.seconds << " "
                 << transfer.accuracy_three_new_classes << " " << transfer.accuracy_ten_classes
                 << "\n";
+  INK_TRY(const RerankResult rerank, run_rerank(options, console));
+  console.out() << "rerank: " << rerank.global.top1.mean << " " << rerank.global.nll.mean << " "
+                << rerank.personal.top1.mean << " " << rerank.personal.ndcg.mean << " "
+                << rerank.personal.nll.mean << " " << rerank.people_worse << " " << rerank.pull
+                << " " << rerank.seconds << "\n";
   return {};
 }
 

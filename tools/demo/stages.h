@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "rerank/metrics.h"
 #include "runtime/base/file.h"
 #include "runtime/base/result.h"
 
@@ -44,5 +45,28 @@ struct TransferResult {
 };
 inline constexpr std::size_t kLossEvery = 50;
 Result<TransferResult> run_transfer(const DemoOptions& options, Console& console);
+
+// 3. Reranking: people's behaviour on their own devices, one global model, and a patch a person.
+struct ModelQuality {  // on the test slates, with 95 % bootstrap intervals over people
+  Interval top1, ndcg, nll;
+};
+struct PullResult {
+  double pull = 0;
+  double held_back_nll = 0;  // mean on training slates that were held back: what chooses the pull
+  double test_nll = 0, test_top1 = 0;  // for the curve only
+};
+struct RerankResult {
+  std::size_t people = 0, train_slates = 0, test_slates = 0;
+  ModelQuality global{}, personal{};
+  Interval nll_gain{};                     // global minus personal, paired
+  double people_worse = 0;                 // share whose test NLL is above the global model's
+  double pull = 0;                         // the chosen one
+  std::vector<PullResult> pulls = {};      // from weak to strong
+  std::vector<float> global_weights = {};  // the centrally trained optimum
+  std::size_t patch_bytes = 0;             // a stored patch
+  std::size_t training_memory_bytes = 0;   // what a device needs to learn its patch
+  double log_seconds = 0, train_seconds = 0, seconds = 0;
+};
+Result<RerankResult> run_rerank(const DemoOptions& options, Console& console);
 
 }  // namespace inkling::tools
