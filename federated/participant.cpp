@@ -73,18 +73,12 @@ secagg::Identity Participant::identity() const {
                                      secagg::Secret<32>::copy_of(identity_.key.seed().reveal()))};
 }
 
-Result<Bytes> Participant::exchange(std::string_view path, ByteSpan body, Participation& report) {
-  INK_TRY(Bytes answer, transport_.exchange(path, body, spec_.patience_ms));
-  report.bytes_up += body.size();
-  report.bytes_down += answer.size();
-  return answer;
-}
-
 Result<Invitation> Participant::find_seat(Participation& report) {
   INK_TRY(const auto stored, find(state_, kSeatKey));
   if (stored) return decode_invitation(*stored);
   const std::string path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/join");
-  INK_TRY(const Bytes answer, exchange(path, {}, report));
+  INK_TRY(const Bytes answer, transport_.exchange(path, {}, spec_.patience_ms));
+  report.bytes_down += answer.size();
   INK_TRY(Invitation seat, decode_invitation(answer));
   if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.put(kSeatKey, answer));
   return seat;
@@ -127,8 +121,10 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
 Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
   while (!is_over(round.client.phase())) {
     const Bytes have = {round.last_type};
-    INK_TRY(const Bytes message, exchange(round.path + "/poll", have, report));
+    INK_TRY(const Bytes message,
+            transport_.exchange(round.path + "/poll", have, spec_.patience_ms));
     if (message.empty()) continue;  // a long poll that ended without news
+    report.bytes_down += message.size();
     INK_TRY(const secagg::Envelope envelope, secagg::open_envelope(message));
     INK_TRY(const secagg::Reply reply, round.client.receive(message, clock_.unix_ms()));
     round.last_type = static_cast<std::uint8_t>(envelope.type);
@@ -166,7 +162,8 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
 Result<void> Participant::send(Round& round, const secagg::Reply& reply, Participation& report) {
   if (reply.to_send.empty()) return {};
   INK_CHECK_OK(state_.put(kRecordKey, reply.record));
-  INK_CHECK_OK(exchange(round.path + "/message", reply.to_send, report));
+  INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
+  report.bytes_up += reply.to_send.size();
   INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));
   if (spec_.progress) spec_.progress(secagg::message_type_name(sent.type));
   return {};

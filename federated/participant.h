@@ -52,8 +52,9 @@ struct Participation {
   Seat seat = Seat::kWait;     // kTaken: a round was played to its end
   std::uint32_t retry_ms = 0;  // kWait
   secagg::Attempt attempt;
-  secagg::RoundResult result;                  // kTaken
-  std::uint64_t bytes_up = 0, bytes_down = 0;  // bodies of all messages
+  secagg::RoundResult result;  // kTaken
+  std::uint64_t bytes_up = 0,
+                bytes_down = 0;  // messages, plan and model; not HTTP, TLS or empty polls
 };
 
 class Participant {
@@ -77,7 +78,6 @@ class Participant {
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);
-  Result<Bytes> exchange(std::string_view path, ByteSpan body, Participation& report);
   secagg::Identity identity() const;
 
   ParticipantSpec spec_;

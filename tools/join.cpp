@@ -12,6 +12,7 @@
 #include "runtime/base/rng.h"
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/device_folder.h"
 #include "tools/keys.h"
 #include "tools/local_training.h"
 
@@ -89,7 +90,7 @@ Result<void> join(const JoinSpec& spec, Console& console) {
   endpoint.port = spec.port;
   endpoint.authorities_pem = as_text(tls_authority);
   INK_TRY(const auto transport, HttpsTransport::create(endpoint));
-  INK_TRY(KeyValue state, KeyValue::open(spec.device / "federated.sqlite"));
+  INK_TRY(KeyValue state, KeyValue::open(spec.device / kDeviceStateName));
 
   federated::ParticipantSpec participant_spec;
   INK_TRY(participant_spec.authority, read_authority(spec.authority));

@@ -64,6 +64,18 @@ RoundReport read_report(const Statement& row) {
   return report;
 }
 
+// The one column of every row.
+Result<std::vector<Bytes>> blobs(Database& database, std::string_view sql) {
+  INK_TRY(Statement query, database.prepare(sql));
+  std::vector<Bytes> all;
+  for (;;) {
+    INK_TRY(const bool more, query.step());
+    if (!more) return all;
+    const ByteSpan blob = query.blob(0);
+    all.emplace_back(blob.begin(), blob.end());
+  }
+}
+
 }  // namespace
 
 Result<RoundStore> RoundStore::open(const Path& path) {
@@ -101,14 +113,7 @@ Result<void> RoundStore::append(ByteSpan record) {
 }
 
 Result<std::vector<Bytes>> RoundStore::journal() {
-  INK_TRY(Statement query, database_.prepare("SELECT record FROM journal ORDER BY sequence"));
-  std::vector<Bytes> records;
-  for (;;) {
-    INK_TRY(const bool more, query.step());
-    if (!more) return records;
-    const ByteSpan record = query.blob(0);
-    records.emplace_back(record.begin(), record.end());
-  }
+  return blobs(database_, "SELECT record FROM journal ORDER BY sequence");
 }
 
 Result<Bytes> RoundStore::model() {
@@ -118,6 +123,10 @@ Result<Bytes> RoundStore::model() {
   if (!found) return fail(ErrorCode::kNotFound, "rounds: no model is stored yet");
   const ByteSpan bytes = query.blob(0);
   return Bytes(bytes.begin(), bytes.end());
+}
+
+Result<std::vector<Bytes>> RoundStore::models() {
+  return blobs(database_, "SELECT bytes FROM models ORDER BY round");
 }
 
 Result<void> RoundStore::put_first_model(ByteSpan model) {

@@ -49,6 +49,7 @@ class RoundStore {
   // The newest global model; kNotFound before the first.
   Result<Bytes> model();
   Result<void> put_first_model(ByteSpan model);
+  Result<std::vector<Bytes>> models();  // oldest first
 
   Result<std::vector<RoundReport>> reports();  // oldest first
 
