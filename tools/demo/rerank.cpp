@@ -174,7 +174,7 @@ Result<ModelQuality> measure_model(Model model, const ChoiceData& data, std::uin
 
 Result<RerankResult> run_rerank(const DemoOptions& options, Console& console) {
   const auto start = std::chrono::steady_clock::now();
-  INK_TRY(const ChoiceData data, load_camera());
+  INK_TRY(const ChoiceData data, load_camera(options.camera));
   RerankResult result{.people = data.people.size()};
   console.progress(concat("logging the behaviour of ", result.people, " people"));
   INK_CHECK_OK(record_devices(options.out, data));
