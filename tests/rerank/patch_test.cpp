@@ -43,8 +43,8 @@ TEST(Patch, EveryOtherLengthIsRefused) {
 
 TEST(Patch, ADigestDoesNotExcuseNonsense) {
   const auto resealed = [](std::size_t at, std::uint8_t value) {
-    Bytes bytes = *encode_patch(some_patch());
-    bytes.resize(bytes.size() - 32);
+    const Bytes good = *encode_patch(some_patch());
+    Bytes bytes(good.begin(), good.end() - 32);
     bytes[at] = value;
     const Sha256Digest digest = sha256(bytes);
     bytes.insert(bytes.end(), digest.begin(), digest.end());
