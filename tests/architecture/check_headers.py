@@ -34,9 +34,8 @@ def compiled_by_the_build(root, header):
     source = (root / header).with_suffix(".cpp")
     if not source.is_file():
         return False
-    matches = map(check_layers.INCLUDE.match, source.read_text(encoding="utf-8").splitlines())
-    first = next(filter(None, matches), None)
-    return first is not None and first.group(2) == header
+    first = next(check_layers.includes(source), None)
+    return first is not None and first[2] == header
 
 
 def main():
