@@ -24,5 +24,6 @@ using Action = std::function<Result<void>(Console&)>;
 using AddCommand = void (*)(CLI::App& root, Action& chosen);
 
 void add_ca(CLI::App& root, Action& chosen);
+void add_demo(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools
