@@ -7,6 +7,7 @@
 #include "server-sim/pki/authority.h"
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/keys.h"
 
 namespace inkling::tools {
 namespace {
@@ -37,12 +38,56 @@ void add_init(CLI::App& ca, Action& chosen) {
       [&chosen, spec] { chosen = [spec](Console& console) { return ca_init(*spec, console); }; });
 }
 
+struct IssueSpec {
+  Path authority;
+  std::string id;
+  Path out;
+  bool server = false;
+  std::int64_t days = 365;
+};
+
+Result<void> ca_issue(const IssueSpec& spec, Console& console) {
+  INK_TRY(const secagg::ClientId id, parse_client_id(spec.id));
+  INK_TRY(const secagg::SigningKey authority, read_authority_key(spec.authority / "identity.key"));
+  secagg::SystemEntropy entropy;
+  const std::int64_t not_after_ms = SystemClock().unix_ms() + spec.days * 24 * 3600 * 1000;
+  const auto role = spec.server ? secagg::Role::kServer : secagg::Role::kClient;
+  INK_TRY(const secagg::Identity identity,
+          federated::enrol(authority, role, id, not_after_ms, entropy));
+  INK_CHECK_OK(federated::save_identity(identity, spec.out));
+  console.out() << spec.out.string() << "\n";
+  return {};
+}
+
+void add_issue(CLI::App& ca, Action& chosen) {
+  auto spec = std::make_shared<IssueSpec>();
+  CLI::App* issue =
+      ca.add_subcommand("issue", "Certify a device, or the aggregation server, with a fresh key");
+  issue->add_option("--dir", spec->authority, "Folder that ca init made")
+      ->type_name("DIR")
+      ->required();
+  issue->add_option("--id", spec->id, "Id of the device, 32 hexadecimal digits")
+      ->type_name("HEX")
+      ->required();
+  issue->add_option("--out", spec->out, "Identity file to write; it holds a secret key")
+      ->type_name("FILE")
+      ->required();
+  issue->add_flag("--server", spec->server, "Certify the aggregation server instead of a device");
+  issue->add_option("--days", spec->days, "Days for which the certificate is valid")
+      ->type_name("DAYS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3650));
+  issue->callback(
+      [&chosen, spec] { chosen = [spec](Console& console) { return ca_issue(*spec, console); }; });
+}
+
 }  // namespace
 
 void add_ca(CLI::App& root, Action& chosen) {
   CLI::App* ca = root.add_subcommand("ca", "Create the keys and certificates of a deployment");
   ca->require_subcommand(1);
   add_init(*ca, chosen);
+  add_issue(*ca, chosen);
 }
 
 }  // namespace inkling::tools

@@ -25,5 +25,7 @@ using AddCommand = void (*)(CLI::App& root, Action& chosen);
 
 void add_ca(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);
+void add_join(CLI::App& root, Action& chosen);
+void add_serve(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools

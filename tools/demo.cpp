@@ -1,23 +1,48 @@
 // inkling demo: the whole loop on real data.
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
 
 #include "tools/command.h"
 #include "tools/console.h"
-#include "tools/demo/stages.h"
+#include "tools/demo/results.h"
+#include "tools/report.h"
 
 namespace inkling::tools {
 namespace {
 
+// One line of result a stage, as soon as it is there.
 Result<void> demo(const DemoOptions& options, Console& console) {
-  INK_TRY(const ImportedModelResult imported, run_imported_model(options, console));
-  console.out() << "onnx: " << imported.max_abs_error << " " << imported.milliseconds << "\n";
-  INK_TRY(const TransferResult transfer, run_transfer(options, console));
-  console.out() << "transfer: " << transfer.base_seconds << " "
-                << transfer.base_accuracy_seven_classes << " " << transfer.seconds << " "
-                << transfer.accuracy_three_new_classes << " " << transfer.accuracy_ten_classes
-                << "\n";
+  const auto start = std::chrono::steady_clock::now();
+  std::ostream& out = console.out();
+  DemoResults r;
+  INK_TRY(r.imported, run_imported_model(options, console));
+  out << "onnx: " << r.imported.compared << " outputs within "
+      << format_number(r.imported.max_abs_error) << " of onnxruntime" << std::endl;
+  INK_TRY(r.transfer, run_transfer(options, console));
+  out << "transfer: three new classes from " << r.transfer.pictures_per_class
+      << " pictures each, accuracy " << format_number(r.transfer.accuracy_three_new_classes)
+      << " (ten classes " << format_number(r.transfer.accuracy_ten_classes) << ") in "
+      << format_number(r.transfer.seconds) << " s" << std::endl;
+  INK_TRY(r.rerank, run_rerank(options, console));
+  out << "rerank: top-1 " << format_number(r.rerank.global.top1.mean) << " with the global model, "
+      << format_number(r.rerank.personal.top1.mean) << " with each person's patch (NLL "
+      << format_number(r.rerank.global.nll.mean) << " to "
+      << format_number(r.rerank.personal.nll.mean) << ")" << std::endl;
+  INK_TRY(r.federated, run_federated(options, console));
+  out << "federated: top-1 " << format_number(r.federated.global.top1.mean) << " after "
+      << r.federated.rounds << " rounds; masked sum equals plain sum: "
+      << (r.federated.masked_equals_plain ? "yes" : "NO") << ", " << r.federated.dropped_clients
+      << " device dropped, " << format_number(r.federated.bytes_up_per_client)
+      << " bytes up a device" << std::endl;
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  INK_CHECK_OK(write_results(r, options));
+  out << "report: " << (options.out / "report.html").string() << std::endl;
+  if (!r.federated.masked_equals_plain) {
+    return fail(ErrorCode::kProtocol,
+                "demo: the unmasked sum is not the sum of what the survivors masked");
+  }
   return {};
 }
 

@@ -16,7 +16,7 @@
 namespace inkling::tools {
 namespace {
 
-constexpr AddCommand kCommands[] = {add_ca, add_demo};
+constexpr AddCommand kCommands[] = {add_ca, add_demo, add_join, add_serve};
 
 int report(ExitCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "federated/http/transport.h"
+#include "federated/transport.h"
 
 namespace inkling {
 

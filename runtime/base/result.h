@@ -84,11 +84,11 @@ tl::unexpected<Error> fail_within(Error error, const Parts&... where) {
   if (!result) return ::tl::unexpected<::inkling::Error>(std::move(result).error()); \
   declaration = *std::move(result)
 
-// INK_CHECK_OK(write(...));  the same for a Result<void>.
-#define INK_CHECK_OK(expression)                                                               \
-  do {                                                                                         \
-    auto ink_status = (expression);                                                            \
-    if (!ink_status) return ::tl::unexpected<::inkling::Error>(std::move(ink_status).error()); \
+// INK_CHECK_OK(write(...));  the same, for a value that is not needed or stays where it is.
+#define INK_CHECK_OK(expression)                                                    \
+  do {                                                                              \
+    auto&& ink_status = (expression);                                               \
+    if (!ink_status) return ::tl::unexpected<::inkling::Error>(ink_status.error()); \
   } while (false)
 
 #define INK_INVARIANT(condition) \

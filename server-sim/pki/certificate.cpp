@@ -247,6 +247,35 @@ Result<IdentityKey> make_identity_key() {
   return IdentityKey{std::move(pem), std::move(secret)};
 }
 
+Result<std::array<std::uint8_t, 32>> read_identity_public(std::string_view pem) {
+  const BioPtr bio = reader(pem);
+  const KeyPtr key(bio ? PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  std::array<std::uint8_t, 32> raw{};
+  std::size_t size = raw.size();
+  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519 ||
+      EVP_PKEY_get_raw_public_key(key.get(), raw.data(), &size) != 1) {
+    ERR_clear_error();
+    return fail(ErrorCode::kCorrupt, "identity: ", pem.size(),
+                " bytes without an Ed25519 public key in PEM");
+  }
+  return raw;
+}
+
+Result<SecretText> read_identity_seed(std::string_view pem) {
+  const BioPtr bio = reader(pem);
+  const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  std::string raw(32, '\0');
+  std::size_t size = raw.size();
+  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519 ||
+      EVP_PKEY_get_raw_private_key(key.get(), reinterpret_cast<unsigned char*>(raw.data()),
+                                   &size) != 1) {
+    ERR_clear_error();
+    return fail(ErrorCode::kCorrupt, "identity: ", pem.size(),
+                " bytes without an Ed25519 private key in PEM");
+  }
+  return SecretText(std::move(raw));
+}
+
 Result<std::string> certificate_pin(std::string_view pem) {
   INK_TRY(const CertificatePtr certificate, parse_certificate(pem));
   unsigned char* der = nullptr;

@@ -6,6 +6,7 @@
 // these functions as PKCS#8 PEM in a SecretText and nowhere else. Functions are pure but for the
 // system's random numbers; any thread may call them.
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -66,6 +67,11 @@ struct IdentityKey {
 
 // A fresh Ed25519 key pair (RFC 8032).
 Result<IdentityKey> make_identity_key();
+
+// The raw 32 bytes of an Ed25519 key from its PEM: the public key, and the private seed. kCorrupt:
+// the text holds no such key.
+Result<std::array<std::uint8_t, 32>> read_identity_public(std::string_view public_pem);
+Result<SecretText> read_identity_seed(std::string_view private_pem);
 
 // "sha256/<hex>": the SHA-256 of the certificate's public key info, by which a client may pin it.
 // kCorrupt when the text holds no certificate.

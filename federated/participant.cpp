@@ -1,0 +1,172 @@
+#include "federated/participant.h"
+
+#include <optional>
+
+#include "federated/secagg/envelope.h"
+
+namespace inkling::federated {
+
+namespace {
+
+// KeyValue names. The seat is kept as the invitation's bytes: the device hashes the very plan and
+// model that it was given.
+constexpr std::string_view kSeatKey = "round/seat";
+constexpr std::string_view kRecordKey = "round/record";
+constexpr std::string_view kLastKey = "round/last";
+
+Result<std::optional<Bytes>> find(KeyValue& state, std::string_view key) {
+  auto value = state.get(key);
+  if (value) return std::optional<Bytes>(std::move(*value));
+  if (value.error().code == ErrorCode::kNotFound) return std::optional<Bytes>();
+  return tl::unexpected<Error>(std::move(value).error());
+}
+
+Bytes encode_attempt(const secagg::Attempt& attempt) {
+  ByteWriter writer;
+  writer.u64(attempt.round);
+  writer.u32(attempt.attempt);
+  return writer.take();
+}
+
+Result<secagg::Attempt> last_attempt(KeyValue& state) {
+  INK_TRY(const auto stored, find(state, kLastKey));
+  if (!stored) return secagg::Attempt{};
+  ByteReader reader(*stored);
+  secagg::Attempt attempt{reader.u64(), reader.u32()};
+  if (!reader.finished())
+    return fail(ErrorCode::kCorrupt, "participant: the stored attempt has ", stored->size(),
+                " bytes");
+  return attempt;
+}
+
+Bytes encode_values(std::span<const std::uint64_t> values) {
+  ByteWriter writer;
+  for (const std::uint64_t v : values) writer.u64(v);
+  return writer.take();
+}
+
+std::string attempt_text(const secagg::Attempt& attempt) {
+  return concat(attempt.round, ".", attempt.attempt);
+}
+
+bool is_over(secagg::ClientPhase phase) {
+  return phase == secagg::ClientPhase::kDone || phase == secagg::ClientPhase::kAborted;
+}
+
+}  // namespace
+
+std::string input_key(const secagg::Attempt& attempt) {
+  return concat("input/", attempt_text(attempt));
+}
+
+// A seat that was taken, and the machine that plays it.
+struct Participant::Round {
+  Invitation seat;
+  std::string path;  // of this round's messages
+  secagg::Client client;
+  std::uint8_t last_type = 0;  // of the server's newest message
+  bool input_given = false;
+};
+
+secagg::Identity Participant::identity() const {
+  return {identity_.certificate, secagg::SigningKey::from_seed(
+                                     secagg::Secret<32>::copy_of(identity_.key.seed().reveal()))};
+}
+
+Result<Invitation> Participant::find_seat(Participation& report) {
+  INK_TRY(const auto stored, find(state_, kSeatKey));
+  if (stored) return decode_invitation(*stored);
+  const std::string path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/join");
+  INK_TRY(const Bytes answer, transport_.exchange(path, {}, spec_.patience_ms));
+  report.bytes_down += answer.size();
+  INK_TRY(Invitation seat, decode_invitation(answer));
+  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.put(kSeatKey, answer));
+  return seat;
+}
+
+Result<Participation> Participant::take_part(const LocalTraining& train) {
+  Participation report;
+  INK_TRY(Invitation seat, find_seat(report));
+  report.seat = seat.seat;
+  report.retry_ms = seat.retry_ms;
+  if (seat.seat != Seat::kTaken) return report;
+  report.attempt = seat.attempt;
+
+  INK_TRY(const secagg::Attempt last, last_attempt(state_));
+  INK_TRY(const auto record, find(state_, kRecordKey));
+  const secagg::ClientTask task{.task = seat.task,
+                                .plan_hash = secagg::hash_of({seat.plan}),
+                                .model_hash = secagg::hash_of({seat.model}),
+                                .last = last};
+  auto client = record ? secagg::Client::restore(*record, task, identity(), spec_.authority,
+                                                 spec_.policy, entropy_)
+                       : Result<secagg::Client>(secagg::Client::create(
+                             task, identity(), spec_.authority, spec_.policy, entropy_));
+  INK_CHECK_OK(client);
+  Round round{.seat = std::move(seat), .path = {}, .client = std::move(*client)};
+  round.path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/rounds/",
+                      attempt_text(round.seat.attempt));
+  const Result<void> played = play(round, train, report);
+  if (!played && played.error().code == ErrorCode::kNetwork)
+    return tl::unexpected<Error>(played.error());
+  // Played, or broken: either way this attempt is behind us, and its secrets go.
+  INK_CHECK_OK(state_.put(kLastKey, encode_attempt(round.seat.attempt)));
+  INK_CHECK_OK(state_.erase(kRecordKey));
+  INK_CHECK_OK(state_.erase(kSeatKey));
+  INK_CHECK_OK(played);
+  report.result = round.client.result();
+  return report;
+}
+
+Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
+  while (!is_over(round.client.phase())) {
+    const Bytes have = {round.last_type};
+    INK_TRY(const Bytes message,
+            transport_.exchange(round.path + "/poll", have, spec_.patience_ms));
+    if (message.empty()) continue;  // a long poll that ended without news
+    report.bytes_down += message.size();
+    INK_TRY(const secagg::Envelope envelope, secagg::open_envelope(message));
+    INK_TRY(const secagg::Reply reply, round.client.receive(message, clock_.unix_ms()));
+    round.last_type = static_cast<std::uint8_t>(envelope.type);
+    INK_CHECK_OK(send(round, reply, report));
+    // Trained while the others exchange keys, and again after a restart: input is not part of the
+    // saved state.
+    const bool needs_input = envelope.type == secagg::MessageType::kRoster ||
+                             envelope.type == secagg::MessageType::kInbox;
+    if (needs_input && !round.input_given) INK_CHECK_OK(give_input(round, train, report));
+  }
+  return {};
+}
+
+Result<void> Participant::give_input(Round& round, const LocalTraining& train,
+                                     Participation& report) {
+  INK_TRY(const Plan plan, decode_plan(round.seat.plan));
+  INK_TRY(const LocalUpdate update, train(plan, round.seat.model));
+  const secagg::Config& config = *round.client.config();
+  if (update.delta.size() != config.dimension || update.metrics.size() != config.metrics) {
+    return fail(ErrorCode::kProtocol, "participant: an update of ", update.delta.size(),
+                " parameters and ", update.metrics.size(), " metrics, the round expects ",
+                config.dimension, " and ", config.metrics);
+  }
+  INK_TRY(const auto values,
+          encode_update(config, round.client.context(),
+                        {.delta = update.delta, .weight = update.weight, .metrics = update.metrics},
+                        spec_.rounding ? *spec_.rounding : entropy_));
+  if (spec_.keeps_input)
+    INK_CHECK_OK(state_.put(input_key(round.seat.attempt), encode_values(values)));
+  INK_TRY(const secagg::Reply reply, round.client.set_input(values));
+  round.input_given = true;
+  return send(round, reply, report);
+}
+
+Result<void> Participant::send(Round& round, const secagg::Reply& reply, Participation& report) {
+  if (reply.to_send.empty()) return {};
+  INK_CHECK_OK(state_.put(kRecordKey, reply.record));
+  INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
+  report.bytes_up += reply.to_send.size();
+  INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));
+  if (spec_.progress) spec_.progress(secagg::message_type_name(sent.type));
+  return {};
+}
+
+}  // namespace inkling::federated

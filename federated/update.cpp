@@ -1,0 +1,132 @@
+#include "federated/update.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "federated/rotation.h"
+
+namespace inkling::federated {
+
+namespace {
+
+// Uniform fractions in [0, 1) from a keystream seeded once.
+class Fractions {
+ public:
+  static Result<Fractions> create(secagg::EntropySource& entropy) {
+    secagg::StreamKey key;
+    INK_CHECK_OK(entropy.fill(key.material.writable()));
+    return Fractions(key);
+  }
+  double next() {
+    if (used_ == words_.size()) {
+      stream_.fill({reinterpret_cast<std::uint8_t*>(words_.data()), sizeof(words_)});
+      used_ = 0;
+    }
+    return words_[used_++] * 0x1p-32;
+  }
+
+ private:
+  explicit Fractions(const secagg::StreamKey& key) : stream_(key) {}
+  secagg::Keystream stream_;
+  std::array<std::uint32_t, 1024> words_{};
+  std::size_t used_ = 1024;
+};
+
+// floor(x + u) is x rounded up with probability frac(x). The bound only cuts float error: clipped
+// values are inside it.
+std::uint64_t to_ring(double x, double bound, const secagg::Config& config, Fractions& random) {
+  const double rounded = std::clamp(std::floor(x + random.next()), -bound, bound);
+  return static_cast<std::uint64_t>(static_cast<std::int64_t>(rounded)) & config.ring_mask();
+}
+
+double from_ring(std::uint64_t value, const secagg::Config& config) {
+  const unsigned unused = 64 - config.ring_bits;
+  return static_cast<double>(static_cast<std::int64_t>(value << unused) >> unused);
+}
+
+Result<void> check_update(const secagg::Config& config, const ClientUpdate& update) {
+  if (update.delta.size() != config.dimension || update.metrics.size() != config.metrics) {
+    return fail(ErrorCode::kInvalidArgument, "update: ", update.delta.size(), " coordinates and ",
+                update.metrics.size(), " metrics, expected ", config.dimension, " and ",
+                config.metrics);
+  }
+  const bool uniform = config.weight_mode == secagg::WeightMode::kUniform;
+  if (update.weight > config.weight_max || (uniform && update.weight != 1)) {
+    return fail(ErrorCode::kInvalidArgument, "update: weight ", update.weight, ", expected ",
+                uniform ? 1 : 0, "..", config.weight_max);
+  }
+  const bool finite = std::all_of(update.delta.begin(), update.delta.end(),
+                                  [](float v) { return std::isfinite(v); }) &&
+                      std::all_of(update.metrics.begin(), update.metrics.end(),
+                                  [](double v) { return std::isfinite(v); });
+  if (!finite) return fail(ErrorCode::kInvalidArgument, "update: a value is not finite");
+  return {};
+}
+
+// The delta times w / W_max, shrunk to norm C if it is longer, padded to ring_dimension().
+std::vector<float> weigh_and_clip(const secagg::Config& config, const ClientUpdate& update) {
+  double square = 0;
+  for (const float v : update.delta) square += static_cast<double>(v) * v;
+  double factor = static_cast<double>(update.weight) / config.weight_max;
+  const double norm = std::sqrt(square) * factor;
+  if (norm > config.clip_l2) factor *= config.clip_l2 / norm;
+  std::vector<float> out(config.ring_dimension(), 0.0f);
+  std::transform(update.delta.begin(), update.delta.end(), out.begin(),
+                 [&](float v) { return static_cast<float>(v * factor); });
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<std::uint64_t>> encode_update(const secagg::Config& config,
+                                                 const secagg::Hash& ctx,
+                                                 const ClientUpdate& update,
+                                                 secagg::EntropySource& entropy) {
+  INK_CHECK_OK(secagg::check_config(config));
+  INK_CHECK_OK(check_update(config, update));
+  INK_TRY(Fractions random, Fractions::create(entropy));
+  std::vector<float> flat = weigh_and_clip(config, update);
+  if (config.rotate) rotate(flat, config.rotation_block, ctx);
+  const auto bound = static_cast<double>(config.quantised_max());
+  std::vector<std::uint64_t> ring;
+  ring.reserve(config.input_length());
+  for (const float v : flat) ring.push_back(to_ring(v * config.scale, bound, config, random));
+  ring.push_back(update.weight);
+  for (const double metric : update.metrics) {
+    const double clamped = std::clamp(metric / config.metric_clip, -1.0, 1.0);
+    ring.push_back(to_ring(clamped * bound, bound, config, random));
+  }
+  return ring;
+}
+
+Result<MeanUpdate> decode_sum(const secagg::Config& config, const secagg::Hash& ctx,
+                              std::span<const std::uint64_t> sum, std::uint32_t clients) {
+  INK_CHECK_OK(secagg::check_config(config));
+  if (sum.size() != config.input_length()) {
+    return fail(ErrorCode::kInvalidArgument, "sum: ", sum.size(), " values, expected ",
+                config.input_length());
+  }
+  const std::uint64_t ring_dimension = config.ring_dimension();
+  const std::uint64_t weight_sum = sum[ring_dimension];
+  if (weight_sum == 0 || weight_sum > std::uint64_t{clients} * config.weight_max) {
+    return fail(ErrorCode::kProtocol, "sum: weights add up to ", weight_sum, " for ", clients,
+                " clients, expected 1..", std::uint64_t{clients} * config.weight_max);
+  }
+  MeanUpdate mean;
+  mean.weight_sum = weight_sum;
+  const double step = config.weight_max / (config.scale * static_cast<double>(weight_sum));
+  mean.delta.reserve(ring_dimension);
+  for (const std::uint64_t v : sum.first(ring_dimension)) {
+    mean.delta.push_back(static_cast<float>(from_ring(v, config) * step));
+  }
+  if (config.rotate) unrotate(mean.delta, config.rotation_block, ctx);
+  mean.delta.resize(config.dimension);
+  const double metric_step = config.metric_clip / static_cast<double>(config.quantised_max());
+  for (const std::uint64_t v : sum.last(config.metrics)) {
+    mean.metric_sums.push_back(from_ring(v, config) * metric_step);
+  }
+  return mean;
+}
+
+}  // namespace inkling::federated

@@ -1,0 +1,44 @@
+#pragma once
+// The conditional logit of discrete choice (McFadden, "Conditional Logit Analysis of Qualitative
+// Choice Behavior", 1974): an alternative's utility is linear in its features, and the probability
+// of a choice is the softmax of the utilities of its slate.
+//
+// The same model three times: its exact optimum by Newton's method, its formula in the graph's
+// vocabulary, and a Model that a Reranker serves.
+
+#include "rerank/encoded_slate.h"
+#include "rerank/scorer.h"
+
+namespace inkling {
+
+struct ConditionalLogitOptions {
+  double ridge = 1e-3;            // lambda below; > 0 makes the optimum unique
+  std::vector<double> towards{};  // where the ridge pulls; empty: zero
+  int iterations_max = 50;
+  double gradient_norm_max = 1e-8;  // converged below this, per slate
+};
+
+struct ConditionalLogitFit {
+  std::vector<double> weights;
+  double nll = 0;            // mean over slates, without the ridge
+  double gradient_norm = 0;  // of the objective, per slate
+  int iterations = 0;
+};
+
+// The minimum of  sum_slates -log P(chosen) + lambda |w - towards|^2,  by Newton-Raphson with
+// step halving; the objective is convex. The order of the slates decides only the last bits.
+// kInvalidArgument: no slate, slates that check_slates() refuses, a ridge that is not positive, or
+// `towards` of another size. kFailedPrecondition: not converged (features that are not finite).
+Result<ConditionalLogitFit> fit_conditional_logit(std::span<const EncodedSlate> slates,
+                                                  std::size_t width,
+                                                  const ConditionalLogitOptions& options = {});
+
+// Utilities f32[slates, alternatives] of features f32[slates, alternatives, width] under weights
+// f32[width, 1].
+ValueId append_conditional_logit(Graph& g, ValueId features, ValueId weights);
+
+// A scorer (rerank/scorer.h) with one variable "weights" f32[width, 1]. kInvalidArgument: weights
+// of another size than the schema's width.
+Result<Model> conditional_logit_model(const FeatureSchema& schema, std::span<const float> weights);
+
+}  // namespace inkling

@@ -1,0 +1,83 @@
+#pragma once
+// Reranker: puts candidates into the order that suits this person.
+//
+// It holds one feature schema, at most one model (rerank/scorer.h) and at most one patch. It never
+// does worse than the server by being late or empty: without a model, and after a missed deadline,
+// the answer is the server's order, and says so. Equal scores keep the server's order.
+//
+// Everything that can be planned is: the first slate of a size plans a Session, which later slates
+// of that size reuse. One thread at a time; the clock must outlive it.
+
+#include <limits>
+#include <optional>
+
+#include "rerank/patch.h"
+#include "rerank/scorer.h"
+#include "runtime/base/clock.h"
+#include "runtime/session.h"
+
+namespace inkling {
+
+inline constexpr std::size_t kCandidatesMax = 4096;
+inline constexpr std::size_t kPlannedSizesMax = 16;  // slate sizes; the least recent goes first
+
+struct Context {
+  std::int64_t deadline_ms = std::numeric_limits<std::int64_t>::max();  // by Clock::steady_ms()
+};
+
+enum class RankedBy : std::uint8_t {
+  kServerNoModel,   // cold start
+  kServerDeadline,  // the deadline passed before the scores were there
+  kGlobalModel,
+  kPersonalModel  // the global model with this person's patch
+};
+
+struct Ranking {
+  RankedBy by = RankedBy::kServerNoModel;
+  std::vector<std::uint32_t> order{};  // indices of the candidates, best first
+  // By candidate, in the server's order; empty when the server's order is the answer.
+  std::vector<float> scores{};
+  std::vector<float> probabilities{};  // softmax of the scores; 0 for a score that is not finite
+};
+
+class Reranker {
+ public:
+  Reranker(FeatureSchema schema, const Clock& clock) : schema_(std::move(schema)), clock_(&clock) {}
+
+  // Replaces the model and drops the patch, which belonged to the old one. On an error nothing
+  // changes. kVerification: a model for another feature schema. kInvalidArgument: not a scorer.
+  Result<void> set_model(Model model);
+  // kVerification: a patch for another model. kFailedPrecondition: no model.
+  Result<void> set_patch(const Patch& patch);
+  Result<void> clear_patch();
+
+  // kInvalidArgument: features that do not fit the schema. kResourceLimit: over kCandidatesMax.
+  Result<Ranking> rerank(std::span<const Candidate> candidates, const Context& context = {});
+
+ private:
+  struct Planned {
+    std::size_t rows;
+    Session session;
+    TensorView features, scores;
+    std::vector<TensorView> variables;
+  };
+  struct Loaded {
+    Model model;
+    Sha256Digest identity;
+    std::vector<float> global;   // parameters without the patch
+    std::vector<float> current;  // with it
+    bool patched = false;
+  };
+
+  Result<Planned*> plan(std::size_t rows);
+  void write_parameters(Planned& planned) const;
+  void use_parameters(std::vector<float> values, bool patched);
+  bool late(const Context& context) const { return clock_->steady_ms() >= context.deadline_ms; }
+
+  FeatureSchema schema_;
+  const Clock* clock_;
+  std::optional<Loaded> loaded_;
+  std::vector<Planned> planned_;  // most recently used first
+};
+
+}  // namespace inkling

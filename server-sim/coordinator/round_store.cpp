@@ -1,0 +1,170 @@
+#include "server-sim/coordinator/round_store.h"
+
+#include <algorithm>
+
+namespace inkling {
+
+namespace {
+
+constexpr std::uint32_t kApplication = 0x494e4b52;  // "INKR"
+constexpr std::string_view kSchema[] = {
+    "CREATE TABLE open_attempt (only INTEGER PRIMARY KEY CHECK (only = 1), round INTEGER, attempt "
+    "INTEGER, nonce BLOB, opened_ms INTEGER);"
+    "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB NOT NULL);"
+    "CREATE TABLE reports (round INTEGER, attempt INTEGER, code INTEGER, reason TEXT, roster BLOB, "
+    "dropped BLOB, survivors INTEGER,"
+    " sum BLOB, PRIMARY KEY (round, attempt));"
+    "CREATE TABLE models (round INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"};  // 0: before the
+                                                                               // first round
+
+Bytes encode_roster(std::span<const secagg::ClientId> roster) {
+  Bytes bytes;
+  for (const auto& id : roster) bytes.insert(bytes.end(), id.begin(), id.end());
+  return bytes;
+}
+
+Bytes encode_dropped(std::span<const DroppedClient> dropped) {
+  ByteWriter writer;
+  for (const DroppedClient& d : dropped) {
+    writer.raw(d.client);
+    writer.u8(static_cast<std::uint8_t>(d.phase));
+  }
+  return writer.take();
+}
+
+Bytes encode_sum(std::span<const std::uint64_t> sum) {
+  ByteWriter writer;
+  for (const std::uint64_t v : sum) writer.u64(v);
+  return writer.take();
+}
+
+secagg::ClientId read_id(ByteReader& reader) {
+  secagg::ClientId id{};
+  const ByteSpan bytes = reader.raw(id.size());
+  std::copy(bytes.begin(), bytes.end(), id.begin());
+  return id;
+}
+
+RoundReport read_report(const Statement& row) {
+  RoundReport report{.attempt = {static_cast<std::uint64_t>(row.integer(0)),
+                                 static_cast<std::uint32_t>(row.integer(1))},
+                     .code = static_cast<secagg::RoundCode>(row.integer(2)),
+                     .reason = std::string(row.text(3)),
+                     .roster = {},
+                     .dropped = {},
+                     .survivors = static_cast<std::uint32_t>(row.integer(6)),
+                     .sum = {}};
+  ByteReader roster(row.blob(4)), dropped(row.blob(5)), sum(row.blob(7));
+  while (roster.remaining() >= sizeof(secagg::ClientId)) report.roster.push_back(read_id(roster));
+  while (dropped.remaining() > sizeof(secagg::ClientId)) {
+    const secagg::ClientId id = read_id(dropped);
+    report.dropped.push_back({id, dropped.u8()});
+  }
+  while (sum.remaining() >= 8) report.sum.push_back(sum.u64());
+  return report;
+}
+
+// The one column of every row.
+Result<std::vector<Bytes>> blobs(Database& database, std::string_view sql) {
+  INK_TRY(Statement query, database.prepare(sql));
+  std::vector<Bytes> all;
+  for (;;) {
+    INK_TRY(const bool more, query.step());
+    if (!more) return all;
+    const ByteSpan blob = query.blob(0);
+    all.emplace_back(blob.begin(), blob.end());
+  }
+}
+
+}  // namespace
+
+Result<RoundStore> RoundStore::open(const Path& path) {
+  INK_TRY(Database database, Database::open(path));
+  INK_CHECK_OK(database.migrate(kApplication, kSchema));
+  return RoundStore(std::move(database));
+}
+
+Result<std::optional<OpenAttempt>> RoundStore::open_attempt() {
+  INK_TRY(Statement query,
+          database_.prepare("SELECT round, attempt, nonce, opened_ms FROM open_attempt"));
+  INK_TRY(const bool found, query.step());
+  if (!found) return std::optional<OpenAttempt>();
+  OpenAttempt open{.attempt = {static_cast<std::uint64_t>(query.integer(0)),
+                               static_cast<std::uint32_t>(query.integer(1))},
+                   .opened_ms = query.integer(3)};
+  const ByteSpan nonce = query.blob(2);
+  if (nonce.size() != open.nonce.size())
+    return fail(ErrorCode::kCorrupt, "rounds: a nonce of ", nonce.size(), " bytes");
+  std::copy(nonce.begin(), nonce.end(), open.nonce.begin());
+  return std::optional<OpenAttempt>(open);
+}
+
+Result<void> RoundStore::begin(const OpenAttempt& attempt) {
+  INK_TRY(Statement insert, database_.prepare("INSERT INTO open_attempt VALUES (1, ?, ?, ?, ?)"));
+  insert.bind_integer(1, static_cast<std::int64_t>(attempt.attempt.round))
+      .bind_integer(2, attempt.attempt.attempt);
+  insert.bind_blob(3, attempt.nonce).bind_integer(4, attempt.opened_ms);
+  return insert.run();
+}
+
+Result<void> RoundStore::append(ByteSpan record) {
+  INK_TRY(Statement insert, database_.prepare("INSERT INTO journal (record) VALUES (?)"));
+  return insert.bind_blob(1, record).run();
+}
+
+Result<std::vector<Bytes>> RoundStore::journal() {
+  return blobs(database_, "SELECT record FROM journal ORDER BY sequence");
+}
+
+Result<Bytes> RoundStore::model() {
+  INK_TRY(Statement query,
+          database_.prepare("SELECT bytes FROM models ORDER BY round DESC LIMIT 1"));
+  INK_TRY(const bool found, query.step());
+  if (!found) return fail(ErrorCode::kNotFound, "rounds: no model is stored yet");
+  const ByteSpan bytes = query.blob(0);
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+Result<std::vector<Bytes>> RoundStore::models() {
+  return blobs(database_, "SELECT bytes FROM models ORDER BY round");
+}
+
+Result<void> RoundStore::put_first_model(ByteSpan model) {
+  INK_TRY(Statement insert, database_.prepare("INSERT INTO models VALUES (0, ?)"));
+  return insert.bind_blob(1, model).run();
+}
+
+Result<void> RoundStore::finish(const RoundReport& report, ByteSpan model) {
+  INK_TRY(Transaction transaction, Transaction::begin(database_));
+  INK_TRY(Statement insert,
+          database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+  insert.bind_integer(1, static_cast<std::int64_t>(report.attempt.round))
+      .bind_integer(2, report.attempt.attempt);
+  insert.bind_integer(3, static_cast<std::int64_t>(report.code)).bind_text(4, report.reason);
+  const Bytes roster = encode_roster(report.roster), dropped = encode_dropped(report.dropped),
+              sum = encode_sum(report.sum);
+  insert.bind_blob(5, roster)
+      .bind_blob(6, dropped)
+      .bind_integer(7, report.survivors)
+      .bind_blob(8, sum);
+  INK_CHECK_OK(insert.run());
+  if (!model.empty()) {
+    INK_TRY(Statement store, database_.prepare("INSERT INTO models VALUES (?, ?)"));
+    store.bind_integer(1, static_cast<std::int64_t>(report.attempt.round)).bind_blob(2, model);
+    INK_CHECK_OK(store.run());
+  }
+  INK_CHECK_OK(database_.run("DELETE FROM open_attempt; DELETE FROM journal"));
+  return transaction.commit();
+}
+
+Result<std::vector<RoundReport>> RoundStore::reports() {
+  INK_TRY(Statement query, database_.prepare("SELECT * FROM reports ORDER BY round, attempt"));
+  std::vector<RoundReport> reports;
+  for (;;) {
+    INK_TRY(const bool more, query.step());
+    if (!more) return reports;
+    reports.push_back(read_report(query));
+  }
+}
+
+}  // namespace inkling

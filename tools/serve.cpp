@@ -1,0 +1,172 @@
+// inkling serve: the aggregation server of one federated task.
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <ctime>
+#include <memory>
+
+#include "runtime/base/sha256.h"
+#include "server-sim/coordinator/service.h"
+#include "server-sim/https/https_server.h"
+#include "tools/command.h"
+#include "tools/console.h"
+#include "tools/keys.h"
+
+namespace inkling::tools {
+namespace {
+
+struct ServeSpec {
+  Path state, keys, identity, model, port_file;
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8443;
+  CoordinatorSpec task;
+  std::uint32_t phase_s = 60, masking_s = 600;
+  double drop_fraction = 0.1;
+};
+
+// Blocks the signals that end a server, in this thread and in every thread that it starts.
+sigset_t block_ending_signals() {
+  sigset_t ending;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGINT);
+  sigaddset(&ending, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+  return ending;
+}
+
+// Ends the process as the signal would have, so that the caller sees what ended it.
+void end_by(int signal, const sigset_t& ending) {
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
+}
+
+CoordinatorSpec task_of(const ServeSpec& spec) {
+  CoordinatorSpec task = spec.task;
+  task.config.delta_ppm = static_cast<std::uint32_t>(spec.drop_fraction * secagg::kPpm);
+  const std::uint32_t phase_ms = spec.phase_s * 1000;
+  task.config.phase_ms = {phase_ms, phase_ms, spec.masking_s * 1000, phase_ms, phase_ms};
+  const Sha256Digest name = sha256(as_bytes(task.plan.kind));
+  std::copy_n(name.begin(), task.task.size(), task.task.begin());
+  return task;
+}
+
+Result<void> serve(const ServeSpec& spec, Console& console) {
+  const sigset_t ending = block_ending_signals();
+  secagg::SystemEntropy entropy;
+  SystemClock clock;
+  INK_TRY(secagg::Identity identity, federated::load_identity(spec.identity));
+  INK_TRY(const secagg::PublicKey authority, read_authority(spec.keys / "identity.pub"));
+  INK_TRY(const Bytes chain, read_file(spec.keys / "server.pem"));
+  INK_TRY(const Bytes key, read_file(spec.keys / "server.key"));
+  INK_TRY(const Bytes model, read_file(spec.model));
+  INK_TRY(Coordinator coordinator, Coordinator::open(task_of(spec), std::move(identity), authority,
+                                                     spec.state, model, entropy));
+  Service service(std::move(coordinator), clock);
+
+  INK_TRY(TlsContext tls, TlsContext::server(as_text(chain), as_text(key)));
+  HttpsServerSpec https{.address = spec.address, .port = spec.port};
+  https.limits.connections_per_peer_max =
+      0;  // many devices may share an address; the total is capped
+  INK_TRY(const auto server,
+          HttpsServer::start(std::move(tls), https,
+                             [&](const HttpRequest& request) { return service.handle(request); }));
+  console.log().info("listening on ", spec.address, ":", server->port(), ", ", spec.task.rounds,
+                     " rounds");
+  if (!spec.port_file.empty())
+    INK_CHECK_OK(write_file(spec.port_file, as_bytes(concat(server->port()))));
+
+  int signal = 0;
+  const timespec pause{0, 200'000'000};
+  while (signal <= 0 && service.healthy()) signal = sigtimedwait(&ending, nullptr, &pause);
+  service.stop();
+  server->stop();
+  INK_CHECK_OK(service.failure());
+  end_by(signal, ending);
+  return {};
+}
+
+void add_task_options(CLI::App& app, ServeSpec& spec) {
+  CoordinatorSpec& task = spec.task;
+  app.add_option("--model", spec.model, "Model of the first round")
+      ->type_name("FILE.ink")
+      ->required();
+  app.add_option("--training", task.plan.kind, "Local training that devices run")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--rounds", task.rounds, "Rounds to play")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--cohort", task.config.n_max,
+                 "Devices of a round; it begins when so many have joined")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--cohort-min", task.config.n_min, "Fewest devices whose sum may be unmasked")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--drop", spec.drop_fraction, "Share of a cohort that may drop out")
+      ->type_name("FRACTION")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.5));
+  app.add_option("--steps", task.plan.local_steps, "Local training steps")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--rate", task.plan.rate, "Local learning rate")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--server-rate", task.server_rate, "How much of the mean update the model takes")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--clip", task.config.clip_l2, "Largest L2 norm of a device's update")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--scale", task.config.scale, "Quantisation steps per unit")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--ring-bits", task.config.ring_bits, "Bits of a masked value")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--phase-s", spec.phase_s, "Seconds for each exchange of keys and shares")
+      ->type_name("S")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3600));
+  app.add_option("--masking-s", spec.masking_s, "Seconds for local training and upload")
+      ->type_name("S")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86400));
+}
+
+}  // namespace
+
+void add_serve(CLI::App& root, Action& chosen) {
+  auto spec = std::make_shared<ServeSpec>();
+  spec->task.plan = {.kind = "conditional_logit", .local_steps = 5, .rate = 0.1};
+  spec->task.config.n_min = 16;
+  spec->task.config.n_max = 64;
+  spec->task.config.scale = 1 << 16;
+  CLI::App* app = root.add_subcommand(
+      "serve", "Aggregate the updates of devices over HTTPS, seeing their sum only");
+  app->add_option("--state", spec->state, "Folder of the task's state; made if missing")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--keys", spec->keys, "Folder with server.pem, server.key and identity.pub")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--identity", spec->identity, "The server's identity, from ca issue --server")
+      ->type_name("FILE")
+      ->required();
+  app->add_option("--address", spec->address, "Numeric address to listen on")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  app->add_option("--port", spec->port, "Port to listen on; 0: the system chooses")
+      ->type_name("PORT")
+      ->capture_default_str();
+  app->add_option("--port-file", spec->port_file, "File to write the port to once listening")
+      ->type_name("FILE");
+  add_task_options(*app, *spec);
+  app->callback(
+      [&chosen, spec] { chosen = [spec](Console& console) { return serve(*spec, console); }; });
+}
+
+}  // namespace inkling::tools
