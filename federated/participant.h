@@ -27,7 +27,7 @@ namespace inkling::federated {
 struct LocalUpdate {
   std::vector<float> delta;  // in the order of federated/parameters.h
   std::uint32_t weight = 1;
-  std::vector<double> metrics;  // as many as the round's config asks for
+  std::vector<double> metrics = {};  // as many as the round's config asks for
 };
 using LocalTraining = std::function<Result<LocalUpdate>(const Plan& plan, const Bytes& model)>;
 

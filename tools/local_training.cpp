@@ -23,19 +23,20 @@ Result<federated::LocalUpdate> train_choices(const Path& device, const federated
   INK_TRY(const Model model, decode_model(*owner, owner));
   INK_CHECK_OK(check_scorer(model, data.schema));
   INK_TRY(const auto parameters, model_parameters(model.graph));
-  if (data.slates.empty())
-    return federated::LocalUpdate{.delta = std::vector<float>(parameters.size(), 0.0f)};
   std::size_t alternatives = 1;
   for (const EncodedSlate& slate : data.slates)
     alternatives = std::max(alternatives, slate.alternatives);
   INK_TRY(Personaliser trainer,
-          Personaliser::create(model, {.slates_max = data.slates.size(),
-                                       .alternatives_max = alternatives,
-                                       .steps = static_cast<int>(plan.local_steps),
-                                       .rate = plan.rate / static_cast<double>(data.slates.size()),
-                                       .optimizer = Sgd{}}));
+          Personaliser::create(
+              model, {.slates_max = std::max<std::size_t>(data.slates.size(), 1),
+                      .alternatives_max = alternatives,
+                      .steps = static_cast<int>(plan.local_steps),
+                      .rate = plan.rate /
+                              static_cast<double>(std::max<std::size_t>(data.slates.size(), 1)),
+                      .optimizer = Sgd{}}));
   INK_TRY(auto patch, trainer.personalise(data.slates, 0.0));
-  return federated::LocalUpdate{.delta = std::move(patch->delta)};
+  return federated::LocalUpdate{.delta = patch ? std::move(patch->delta)
+                                               : std::vector<float>(parameters.size(), 0.0f)};
 }
 
 }  // namespace

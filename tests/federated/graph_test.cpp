@@ -24,11 +24,14 @@ void expect_shape(std::uint32_t n, double gamma, double delta, bool malicious,
 }
 
 TEST(Graph, DegreesAndThresholdsEqualTheGoldens) {
-  for (const auto& row : golden()["graph"]) {
+  for (const std::string& key : golden_keys("/graph")) {
+    const std::string row = "/graph/" + key + "/";
     for (const auto& [name, malicious] :
          {std::pair("semi_honest", false), std::pair("semi_malicious", true)}) {
-      expect_shape(row["n"], row["gamma"], row["delta"], malicious,
-                   {.degree = row[name][0], .threshold = row[name][1]});
+      const auto shape = golden_integers(row + name);
+      expect_shape(std::uint32_t(golden_integer(row + "n")), golden_number(row + "gamma"),
+                   golden_number(row + "delta"), malicious,
+                   {.degree = std::uint32_t(shape[0]), .threshold = std::uint32_t(shape[1])});
     }
   }
   expect_shape(1000, .3, .3, false, {.degree = 218, .threshold = 116});
