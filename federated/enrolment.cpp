@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "runtime/base/sha256.h"
+
 namespace inkling::federated {
 
 namespace {
 
+constexpr std::uint64_t kIdentityFileBytesMax = 4096;
 constexpr std::string_view kMagic("inkid/1\0", 8);
-constexpr std::size_t kIdentityBytes = 160;
+constexpr std::size_t kIdentityBytes = 192;
 
 template <std::size_t N>
 void read_into(ByteReader& reader, std::array<std::uint8_t, N>& to) {
@@ -38,13 +41,14 @@ Result<void> save_identity(const secagg::Identity& identity, const Path& path) {
   append(expiry.bytes());
   append(certificate.signature);
   append(identity.key.seed().reveal());
+  append(sha256(bytes));
   return write_file(path, bytes);
 }
 
 Result<secagg::Identity> load_identity(const Path& path) {
-  INK_TRY(Bytes bytes, read_file(path, kIdentityBytes));
+  INK_TRY(Bytes bytes, read_file(path, kIdentityFileBytesMax));
   ByteReader reader(bytes);
-  const bool known = bytes.size() == kIdentityBytes && as_text(reader.raw(kMagic.size())) == kMagic;
+  bool intact = bytes.size() == kIdentityBytes && as_text(reader.raw(kMagic.size())) == kMagic;
   secagg::Certificate certificate;
   read_into(reader, certificate.id);
   read_into(reader, certificate.key);
@@ -53,11 +57,13 @@ Result<secagg::Identity> load_identity(const Path& path) {
   std::array<std::uint8_t, 32> seed{};
   read_into(reader, seed);
   secagg::SigningKey key = secagg::SigningKey::from_seed(secagg::Secret<32>::copy_of(seed));
+  Sha256Digest digest{};
+  read_into(reader, digest);
+  intact = intact && digest == sha256(ByteSpan(bytes).first(kIdentityBytes - digest.size()));
   secagg::wipe(seed.data(), seed.size());
   secagg::wipe(bytes.data(), bytes.size());
-  if (!known || key.public_key() != certificate.key) {
-    return fail(ErrorCode::kCorrupt, path.string(),
-                ": not an identity file, or its key does not belong to its certificate");
+  if (!intact || key.public_key() != certificate.key) {
+    return fail(ErrorCode::kCorrupt, path.string(), ": not an identity file, or a damaged one");
   }
   return secagg::Identity{certificate, std::move(key)};
 }

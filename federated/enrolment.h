@@ -2,7 +2,8 @@
 // A device's (or the server's) identity as a file: its certificate and its signing seed.
 //
 //   0 "inkid/1\0"   8 client id [16]   24 public key [32]   56 u64 not-after, Unix ms   64
-//   authority's signature [64] 128 Ed25519 seed [32]   160 bytes in all, integers little-endian
+//   authority's signature [64] 128 Ed25519 seed [32]   160 SHA-256 of all before [32]   192 bytes
+//   in all, integers little-endian
 // The file holds a secret: it is written readable by its owner alone.
 
 #include "federated/secagg/identity.h"
@@ -16,7 +17,8 @@ Result<secagg::Identity> enrol(const secagg::SigningKey& authority, secagg::Role
                                secagg::EntropySource& entropy);
 
 Result<void> save_identity(const secagg::Identity& identity, const Path& path);
-// kCorrupt: another size or beginning, or a seed that does not belong to the certificate.
+// kCorrupt: another size, beginning or digest, or a seed that does not belong to the certificate.
+// Whether the certificate is the authority's is for whoever knows the authority to check.
 Result<secagg::Identity> load_identity(const Path& path);
 
 }  // namespace inkling::federated

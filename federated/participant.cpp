@@ -102,20 +102,29 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
                                                  spec_.policy, entropy_)
                        : Result<secagg::Client>(secagg::Client::create(
                              task, identity(), spec_.authority, spec_.policy, entropy_));
-  INK_CHECK_OK(client);
+  if (!client) {
+    // A record that cannot be gone on from, e.g. under a stricter policy, never can be: not joining
+    // this attempt again is what keeps it from being answered twice.
+    INK_CHECK_OK(leave(seat.attempt));
+    return tl::unexpected<Error>(client.error());
+  }
   Round round{.seat = std::move(seat), .path = {}, .client = std::move(*client)};
   round.path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/rounds/",
                       attempt_text(round.seat.attempt));
   const Result<void> played = play(round, train, report);
   if (!played && played.error().code == ErrorCode::kNetwork)
     return tl::unexpected<Error>(played.error());
-  // Played, or broken: either way this attempt is behind us, and its secrets go.
-  INK_CHECK_OK(state_.put(kLastKey, encode_attempt(round.seat.attempt)));
-  INK_CHECK_OK(state_.erase(kRecordKey));
-  INK_CHECK_OK(state_.erase(kSeatKey));
+  INK_CHECK_OK(leave(round.seat.attempt));  // played, or broken
   INK_CHECK_OK(played);
   report.result = round.client.result();
   return report;
+}
+
+// Puts the attempt behind us; its secrets go.
+Result<void> Participant::leave(const secagg::Attempt& attempt) {
+  INK_CHECK_OK(state_.put(kLastKey, encode_attempt(attempt)));
+  INK_CHECK_OK(state_.erase(kRecordKey));
+  return state_.erase(kSeatKey);
 }
 
 Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
@@ -129,10 +138,10 @@ Result<void> Participant::play(Round& round, const LocalTraining& train, Partici
     INK_TRY(const secagg::Reply reply, round.client.receive(message, clock_.unix_ms()));
     round.last_type = static_cast<std::uint8_t>(envelope.type);
     INK_CHECK_OK(send(round, reply, report));
-    // Trained while the others exchange keys, and again after a restart: input is not part of the
-    // saved state.
-    const bool needs_input = envelope.type == secagg::MessageType::kRoster ||
-                             envelope.type == secagg::MessageType::kInbox;
+    // Trained while the others exchange keys, and again after a restart: until it is masked, input
+    // is not part of the saved state.
+    const bool needs_input = round.client.phase() == secagg::ClientPhase::kShared ||
+                             round.client.phase() == secagg::ClientPhase::kReady;
     if (needs_input && !round.input_given) INK_CHECK_OK(give_input(round, train, report));
   }
   return {};

@@ -78,6 +78,7 @@ class Participant {
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);
+  Result<void> leave(const secagg::Attempt& attempt);
   secagg::Identity identity() const;
 
   ParticipantSpec spec_;

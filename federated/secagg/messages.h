@@ -99,7 +99,7 @@ enum class RoundCode : std::uint8_t {
   kOk = 0,
   kTooFewClients = 1,  // below n_min, or more drop-outs than delta
   kUnrecoverable = 2,  // some secret had too few good shares
-  kCountMismatch = 3,  // masks did not cancel
+  kCountMismatch = 3,  // masks did not cancel, or the sum is no sum of updates
   kCancelled = 4       // by the server's operator
 };
 struct RoundResult {

@@ -21,11 +21,10 @@ struct Coordinator::State {
   std::uint64_t done = 0;  // rounds
   std::uint32_t attempt = 0;
   std::optional<secagg::Server> open;  // the attempt in play
-  // The attempt before, so that its members can still fetch the result.
-  std::optional<secagg::Server> closed;
-  secagg::Attempt open_attempt, closed_attempt;
+  secagg::Attempt open_attempt;
   std::vector<secagg::ClientId> seated;
   std::uint64_t version = 1;
+  Result<void> health;  // what could not be written, once it could not
 
   Result<void> load_progress();
   secagg::ServerSetup setup(const OpenAttempt& attempt) const;
@@ -33,8 +32,11 @@ struct Coordinator::State {
   Result<void> resume(const OpenAttempt& attempt);
   Result<void> persist(const Bytes& record);
   Result<void> settle();
-  Result<Bytes> merge(const RoundReport& report);
-  secagg::Server* find(const secagg::Attempt& attempt);
+  Result<Bytes> merge();
+  Result<void> write_down(const Bytes& record);
+  bool plays(const secagg::Attempt& wanted) const { return open && open_attempt == wanted; }
+  Result<RoundReport> finished_attempt(const secagg::ClientId& client,
+                                       const secagg::Attempt& wanted);
 };
 
 namespace {
@@ -61,26 +63,25 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
                                       const secagg::PublicKey& authority, const Path& folder,
                                       const Bytes& initial_model, secagg::EntropySource& entropy) {
   INK_TRY(RoundStore store, RoundStore::open(folder / "rounds.sqlite"));
-  if (const auto stored = store.model(); !stored) {
-    if (stored.error().code != ErrorCode::kNotFound) return tl::unexpected<Error>(stored.error());
-    INK_CHECK_OK(store.put_first_model(initial_model));
-  }
+  auto stored = store.model();
+  const bool fresh = !stored && stored.error().code == ErrorCode::kNotFound;
+  if (fresh) stored = initial_model;
+  INK_CHECK_OK(stored);
   auto state = std::make_unique<State>(State{.spec = spec,
                                              .server = std::move(server),
                                              .authority = authority,
                                              .store = std::move(store),
                                              .entropy = &entropy,
                                              .plan = federated::encode_plan(spec.plan),
-                                             .model = {},
+                                             .model = *std::move(stored),
                                              .open = {},
-                                             .closed = {},
                                              .open_attempt = {},
-                                             .closed_attempt = {},
-                                             .seated = {}});
-  INK_TRY(state->model, state->store.model());
+                                             .seated = {},
+                                             .health = {}});
   INK_TRY(const Model model, model_from(state->model));
   state->spec.config.dimension = federated::get_parameters(model).size();
   INK_CHECK_OK(secagg::check_config(state->spec.config));
+  if (fresh) INK_CHECK_OK(state->store.put_first_model(state->model));
   INK_CHECK_OK(state->load_progress());
   INK_TRY(const auto interrupted, state->store.open_attempt());
   if (interrupted) INK_CHECK_OK(state->resume(*interrupted));
@@ -143,6 +144,10 @@ Result<void> Coordinator::State::persist(const Bytes& record) {
 // Closes the attempt that has just ended: merges and publishes, or records why not.
 Result<void> Coordinator::State::settle() {
   if (!open) return {};
+  Bytes next;
+  if (open->phase() == secagg::ServerPhase::kDone) {
+    INK_TRY(next, merge());  // or finds that the sum is no update, and aborts
+  }
   const bool ok = open->phase() == secagg::ServerPhase::kDone;
   if (!ok && open->phase() != secagg::ServerPhase::kAborted) return {};
   const secagg::RoundOutcome& outcome = open->outcome();
@@ -152,34 +157,34 @@ Result<void> Coordinator::State::settle() {
                      .roster = {},
                      .dropped = {},
                      .survivors = outcome.survivors,
-                     .sum = outcome.sum};
+                     .sum = outcome.sum,
+                     .result = open->result_message()};
   for (std::uint32_t i = 0; i < open->roster().size(); ++i)
     report.roster.push_back(open->roster().member(i).id);
   for (const secagg::Dropout& d : open->dropouts())
     report.dropped.push_back({d.client, static_cast<int>(d.phase)});
-  Bytes next;
-  if (ok) {
-    INK_TRY(next, merge(report));
-  }
   INK_CHECK_OK(store.finish(report, next));
   if (ok) model = std::move(next);
   attempt = ok ? 0 : open_attempt.attempt;
   done = ok ? open_attempt.round : done;
-  closed = std::move(open);
-  closed_attempt = open_attempt;
   open.reset();
   ++version;
   return {};
 }
 
-// The next global model, announced to the round's members.
-Result<Bytes> Coordinator::State::merge(const RoundReport& report) {
-  INK_TRY(const federated::MeanUpdate mean,
-          federated::decode_sum(spec.config, open->context(), report.sum, report.survivors));
+// The next global model, announced to the round's members; empty when the sum is no update.
+Result<Bytes> Coordinator::State::merge() {
+  const secagg::RoundOutcome& outcome = open->outcome();
+  const auto mean =
+      federated::decode_sum(spec.config, open->context(), outcome.sum, outcome.survivors);
+  if (!mean) {
+    INK_CHECK_OK(open->discard(mean.error().message));
+    return Bytes();
+  }
   INK_TRY(const Model current, model_from(model));
   std::vector<float> parameters = federated::get_parameters(current);
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    parameters[i] += static_cast<float>(spec.server_rate) * mean.delta[i];
+    parameters[i] += static_cast<float>(spec.server_rate) * mean->delta[i];
   INK_TRY(const Model next, federated::with_parameters(current, parameters));
   INK_TRY(Bytes bytes, encode_model(next));
   const auto record = open->publish(secagg::hash_of({bytes}));
@@ -192,14 +197,30 @@ Result<Bytes> Coordinator::State::merge(const RoundReport& report) {
   return bytes;
 }
 
-secagg::Server* Coordinator::State::find(const secagg::Attempt& wanted) {
-  if (open && wanted == open_attempt) return &*open;
-  if (closed && wanted == closed_attempt) return &*closed;
-  return nullptr;
+// What the machine has just done: into the journal, and to its end if it ended the attempt. What
+// fails here leaves the machine ahead of the disk.
+Result<void> Coordinator::State::write_down(const Bytes& record) {
+  health = persist(record);
+  if (health) health = settle();
+  if (!health) health.error().code = ErrorCode::kIo;  // for whoever asks, it is our disk
+  return health;
+}
+
+Result<RoundReport> Coordinator::State::finished_attempt(const secagg::ClientId& client,
+                                                         const secagg::Attempt& wanted) {
+  INK_TRY(auto report, store.report(wanted));
+  const auto member = [&] {  // when too few advertised there is no roster, and nothing to hide
+    return report->roster.empty() ||
+           std::find(report->roster.begin(), report->roster.end(), client) != report->roster.end();
+  };
+  if (report && member()) return *std::move(report);
+  return fail(ErrorCode::kNotFound, "round ", wanted.round, " attempt ", wanted.attempt,
+              report ? ": not a member" : " is not open");
 }
 
 Result<Bytes> Coordinator::join(const secagg::ClientId& client, std::int64_t now_ms) {
   State& s = *state_;
+  INK_CHECK_OK(s.health);
   federated::Invitation invitation{.seat = federated::Seat::kWait,
                                    .retry_ms = s.spec.retry_ms,
                                    .attempt = {},
@@ -225,15 +246,17 @@ Result<Bytes> Coordinator::join(const secagg::ClientId& client, std::int64_t now
 
 Result<Bytes> Coordinator::poll(const secagg::ClientId& client, const secagg::Attempt& attempt,
                                 std::uint8_t have) {
-  const secagg::Server* machine = state_->find(attempt);
-  if (!machine)
-    return fail(ErrorCode::kNotFound, "round ", attempt.round, " attempt ", attempt.attempt,
-                " is not open");
-  auto message = machine->outgoing(client);
+  State& s = *state_;
+  INK_CHECK_OK(s.health);
+  if (!s.plays(attempt)) {
+    INK_TRY(RoundReport report, s.finished_attempt(client, attempt));
+    return std::move(report.result);
+  }
+  auto message = s.open->outgoing(client);
   if (!message) {
     // Nothing is due yet, as opposed to: never will be.
     const bool waits = message.error().code == ErrorCode::kFailedPrecondition &&
-                       machine->phase() < secagg::ServerPhase::kDone;
+                       s.open->phase() < secagg::ServerPhase::kDone;
     if (waits) return Bytes();
     return message;
   }
@@ -245,20 +268,20 @@ Result<Bytes> Coordinator::poll(const secagg::ClientId& client, const secagg::At
 Result<void> Coordinator::receive(const secagg::ClientId& client, const secagg::Attempt& attempt,
                                   ByteSpan message, std::int64_t now_ms) {
   State& s = *state_;
-  secagg::Server* machine = s.find(attempt);
-  if (!machine)
-    return fail(ErrorCode::kNotFound, "round ", attempt.round, " attempt ", attempt.attempt,
-                " is not open");
-  INK_TRY(const secagg::Receipt receipt, machine->receive(client, message, now_ms));
-  INK_CHECK_OK(s.persist(receipt.record));
-  return s.settle();
+  INK_CHECK_OK(s.health);
+  if (!s.plays(attempt)) {
+    INK_CHECK_OK(s.finished_attempt(client, attempt));
+    return {};
+  }
+  INK_TRY(const secagg::Receipt receipt, s.open->receive(client, message, now_ms));
+  return s.write_down(receipt.record);
 }
 
 Result<void> Coordinator::tick(std::int64_t now_ms) {
   State& s = *state_;
+  INK_CHECK_OK(s.health);
   if (!s.open) return {};
-  INK_CHECK_OK(s.persist(s.open->tick(now_ms)));
-  return s.settle();
+  return s.write_down(s.open->tick(now_ms));
 }
 
 std::uint64_t Coordinator::version() const { return state_->version; }

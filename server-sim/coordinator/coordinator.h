@@ -8,6 +8,9 @@
 // Coordinator that is opened again on the same folder goes on in the same round, with the same
 // question asked, or drops the attempt cleanly.
 //
+// Once something could not be written, the machine in memory is ahead of the disk: every later call
+// fails with kIo and nothing more is sent or acknowledged. Open another Coordinator on the folder.
+//
 // A round opens when a device asks to join and closes as fl-sa/1 says; an attempt that ends without
 // enough devices is followed by another with fresh keys. One thread at a time.
 
@@ -46,9 +49,11 @@ class Coordinator {
   // The three requests of a device. Times are Unix milliseconds.
   Result<Bytes> join(const secagg::ClientId& client, std::int64_t now_ms);  // an encoded Invitation
   // The message that the device should have now, unless its newest one is of that type: then empty.
-  // kNotFound: another round, or not a member. kFailedPrecondition: it dropped out.
+  // Members of an attempt that is over get its Result. kNotFound: an attempt that never was, or not
+  // a member. kFailedPrecondition: it dropped out.
   Result<Bytes> poll(const secagg::ClientId& client, const secagg::Attempt& attempt,
                      std::uint8_t have);
+  // Acknowledges without effect what comes when the attempt is over: the Result will say so.
   Result<void> receive(const secagg::ClientId& client, const secagg::Attempt& attempt,
                        ByteSpan message, std::int64_t now_ms);
 

@@ -13,7 +13,7 @@ constexpr std::string_view kSchema[] = {
     "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB NOT NULL);"
     "CREATE TABLE reports (round INTEGER, attempt INTEGER, code INTEGER, reason TEXT, roster BLOB, "
     "dropped BLOB, survivors INTEGER,"
-    " sum BLOB, PRIMARY KEY (round, attempt));"
+    " sum BLOB, result BLOB, PRIMARY KEY (round, attempt));"
     "CREATE TABLE models (round INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"};  // 0: before the
                                                                                // first round
 
@@ -53,7 +53,8 @@ RoundReport read_report(const Statement& row) {
                      .roster = {},
                      .dropped = {},
                      .survivors = static_cast<std::uint32_t>(row.integer(6)),
-                     .sum = {}};
+                     .sum = {},
+                     .result = {}};
   ByteReader roster(row.blob(4)), dropped(row.blob(5)), sum(row.blob(7));
   while (roster.remaining() >= sizeof(secagg::ClientId)) report.roster.push_back(read_id(roster));
   while (dropped.remaining() > sizeof(secagg::ClientId)) {
@@ -61,6 +62,8 @@ RoundReport read_report(const Statement& row) {
     report.dropped.push_back({id, dropped.u8()});
   }
   while (sum.remaining() >= 8) report.sum.push_back(sum.u64());
+  const ByteSpan result = row.blob(8);
+  report.result.assign(result.begin(), result.end());
   return report;
 }
 
@@ -137,7 +140,7 @@ Result<void> RoundStore::put_first_model(ByteSpan model) {
 Result<void> RoundStore::finish(const RoundReport& report, ByteSpan model) {
   INK_TRY(Transaction transaction, Transaction::begin(database_));
   INK_TRY(Statement insert,
-          database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+          database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   insert.bind_integer(1, static_cast<std::int64_t>(report.attempt.round))
       .bind_integer(2, report.attempt.attempt);
   insert.bind_integer(3, static_cast<std::int64_t>(report.code)).bind_text(4, report.reason);
@@ -146,7 +149,8 @@ Result<void> RoundStore::finish(const RoundReport& report, ByteSpan model) {
   insert.bind_blob(5, roster)
       .bind_blob(6, dropped)
       .bind_integer(7, report.survivors)
-      .bind_blob(8, sum);
+      .bind_blob(8, sum)
+      .bind_blob(9, report.result);
   INK_CHECK_OK(insert.run());
   if (!model.empty()) {
     INK_TRY(Statement store, database_.prepare("INSERT INTO models VALUES (?, ?)"));
@@ -165,6 +169,14 @@ Result<std::vector<RoundReport>> RoundStore::reports() {
     if (!more) return reports;
     reports.push_back(read_report(query));
   }
+}
+
+Result<std::optional<RoundReport>> RoundStore::report(const secagg::Attempt& attempt) {
+  INK_TRY(Statement query,
+          database_.prepare("SELECT * FROM reports WHERE round = ? AND attempt = ?"));
+  query.bind_integer(1, static_cast<std::int64_t>(attempt.round)).bind_integer(2, attempt.attempt);
+  INK_TRY(const bool found, query.step());
+  return found ? std::optional<RoundReport>(read_report(query)) : std::nullopt;
 }
 
 }  // namespace inkling

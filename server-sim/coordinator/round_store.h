@@ -33,6 +33,7 @@ struct RoundReport {
   std::vector<DroppedClient> dropped;
   std::uint32_t survivors = 0;     // |U3|
   std::vector<std::uint64_t> sum;  // the unmasked ring values; empty when aborted
+  Bytes result;                    // the signed Result that its members get
 };
 
 class RoundStore {
@@ -52,6 +53,7 @@ class RoundStore {
   Result<std::vector<Bytes>> models();  // oldest first
 
   Result<std::vector<RoundReport>> reports();  // oldest first
+  Result<std::optional<RoundReport>> report(const secagg::Attempt& attempt);
 
  private:
   explicit RoundStore(Database database) : database_(std::move(database)) {}

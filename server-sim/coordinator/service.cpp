@@ -43,6 +43,12 @@ HttpResponse answer(Bytes body) {
   return response;
 }
 
+HttpResponse not_allowed(std::string_view allowed) {
+  HttpResponse response = problem(405, concat("expected ", allowed));
+  response.fields.emplace_back("Allow", allowed);
+  return response;
+}
+
 }  // namespace
 
 Service::Service(Coordinator coordinator, const Clock& clock)
@@ -83,30 +89,31 @@ Result<void> Service::failure() {
 
 HttpResponse Service::handle(const HttpRequest& request) {
   std::string_view path = request.path;
-  if (request.method == "GET" && path == "/healthz") {
+  if (path == "/healthz") {
+    if (request.method != "GET") return not_allowed("GET");
+    if (!healthy()) return problem(503, "the coordinator has failed");
     HttpResponse response = answer(Bytes{'o', 'k', '\n'});
     response.content_type = "text/plain";
     return response;
   }
   secagg::ClientId client{};
   secagg::Attempt attempt;
-  next_part(path);  // what stands before the first '/': nothing
-  if (next_part(path) != "v1" || next_part(path) != "clients" ||
-      !parse_client(next_part(path), client)) {
-    return problem(404, "no such resource");
-  }
-  if (request.method != "POST") return problem(405, "expected POST");
+  const bool known = !path.ends_with('/') && next_part(path).empty() && next_part(path) == "v1" &&
+                     next_part(path) == "clients" && parse_client(next_part(path), client);
+  if (!known) return problem(404, "no such resource");
   const std::string_view what = next_part(path);
-  if (what == "join" && path.empty()) {
+  const bool joins = what == "join" && path.empty();
+  const bool plays = what == "rounds" && parse_attempt(next_part(path), attempt) &&
+                     (path == "poll" || path == "message");
+  if (!joins && !plays) return problem(404, "no such resource");
+  if (request.method != "POST") return not_allowed("POST");
+  if (joins) {
     const std::lock_guard lock(mutex_);
     const auto invitation = coordinator_.join(client, clock_.unix_ms());
     changed_.notify_all();
     return invitation ? answer(*invitation) : problem(invitation.error());
   }
-  if (what != "rounds" || !parse_attempt(next_part(path), attempt))
-    return problem(404, "no such resource");
   if (path == "poll") return poll(client, attempt, request.body);
-  if (path != "message") return problem(404, "no such resource");
   const std::lock_guard lock(mutex_);
   const auto received = coordinator_.receive(client, attempt, request.body, clock_.unix_ms());
   changed_.notify_all();

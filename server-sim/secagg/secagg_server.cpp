@@ -182,6 +182,15 @@ Result<Bytes> Server::publish(const Hash& model_hash) {
   return make_record(RecordKind::kPublish, deadline_ms_, ClientId{}, model_hash);
 }
 
+Result<void> Server::discard(std::string reason) {
+  if (phase_ != ServerPhase::kDone || !result_message_.empty()) {
+    return fail(ErrorCode::kFailedPrecondition, "discard: in server phase ", int(phase_),
+                ", expected once, after the sum");
+  }
+  abort(RoundCode::kCountMismatch, std::move(reason));
+  return {};
+}
+
 Result<void> Server::replay(ByteSpan record) {
   ByteReader in(record);
   const auto kind = static_cast<RecordKind>(in.u8());

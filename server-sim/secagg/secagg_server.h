@@ -94,6 +94,10 @@ class Server {
 
   // At kDone: the hash of the model that the sum made; Result goes out. Once.
   Result<Bytes> publish(const Hash& model_hash);
+  // At kDone, in place of publish(): the sum is no update, because some client masked what no
+  // honest one would. Aborts the round. There is no record: a later life gets the same sum, and
+  // finds the same.
+  Result<void> discard(std::string reason);
 
   // Applies a record of an earlier life. kCorrupt, or whatever the event itself gave.
   Result<void> replay(ByteSpan record);
@@ -110,6 +114,8 @@ class Server {
   const RoundOutcome& outcome() const { return outcome_; }
   // Roster members lost so far, each in the phase in which it was lost.
   std::vector<Dropout> dropouts() const;
+  // At kAborted, and at kDone once published: the signed Result; before, empty.
+  const Bytes& result_message() const { return result_message_; }
   // The cohort, from the end of kAdvertising.
   const Roster& roster() const { return roster_; }
 
