@@ -62,7 +62,8 @@ ValueId Graph::variable(std::string name, std::shared_ptr<const Tensor> initial)
 
 void Graph::set_variable(ValueId variable, Tensor initial) {
   INK_INVARIANT(value(variable).kind == ValueKind::kVariable && spec(variable) == initial.spec());
-  values_[static_cast<std::size_t>(variable)].tensor = std::make_shared<const Tensor>(std::move(initial));
+  values_[static_cast<std::size_t>(variable)].tensor =
+      std::make_shared<const Tensor>(std::move(initial));
 }
 
 ValueId Graph::append(OpKind op, std::span<const ValueId> inputs, Attrs attrs) {

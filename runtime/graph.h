@@ -93,8 +93,9 @@ class Graph {
   void output(std::string name, ValueId value);  // names a result; names are unique
   void update(ValueId variable, ValueId value);  // of a result with an equal spec; at most one each
   void label(ValueId value, std::string_view name);  // names a result for people and profiles
-  void set_variable(ValueId variable, Tensor initial);  // other bytes before the first run; same spec
-  void latch(Error error);                           // keeps the first error
+  void set_variable(ValueId variable,
+                    Tensor initial);  // other bytes before the first run; same spec
+  void latch(Error error);            // keeps the first error
 
   const Result<void>& status() const { return status_; }
 

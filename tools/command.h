@@ -24,7 +24,9 @@ using Action = std::function<Result<void>(Console&)>;
 using AddCommand = void (*)(CLI::App& root, Action& chosen);
 
 void add_ca(CLI::App& root, Action& chosen);
+void add_convert(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);
+void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
 

@@ -58,6 +58,12 @@ void add_demo(CLI::App& root, Action& chosen) {
   demo_command->add_option("--npm", options->npm, "Folder of the pretrained models from npm")
       ->type_name("DIR")
       ->capture_default_str();
+  demo_command->add_option("--fashion-mnist", options->fashion_mnist, "Folder of Fashion-MNIST")
+      ->type_name("DIR")
+      ->capture_default_str();
+  demo_command->add_option("--camera", options->camera, "The camera survey of bayesm")
+      ->type_name("FILE")
+      ->capture_default_str();
   demo_command->add_option("--seed", options->seed, "Seed of everything random but keys")
       ->type_name("N")
       ->capture_default_str();

@@ -1,5 +1,7 @@
 #include "federated/http/https_transport.h"
 
+#include <httplib.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,26 +17,10 @@ constexpr std::size_t kHeadBytesMax = 16 << 10;
 constexpr std::size_t kFieldsMax = 64;
 constexpr std::size_t kDetailCharsMax = 200;
 
-struct Answer {
-  int status = 0;
-  HttpFields fields;
-  Bytes body;
-  bool closes = false;  // the connection is of no use afterwards
-};
-
-tl::unexpected<Error> read_failed(const ReadFailure& failure) {
-  switch (failure.kind) {
-    case ReadFailure::Kind::kTooLong:
-    case ReadFailure::Kind::kStopped:
-      return fail(ErrorCode::kResourceLimit, "answer: ", failure.detail);
-    case ReadFailure::Kind::kMalformed:
-      return fail(ErrorCode::kProtocol, "answer: ", failure.detail);
-    case ReadFailure::Kind::kClosed:
-    case ReadFailure::Kind::kCut:
-    case ReadFailure::Kind::kLate:
-      break;
-  }
-  return fail(ErrorCode::kNetwork, failure.detail);
+Error read_failed(const ReadFailure& failure) {
+  if (failure.kind == ReadFailure::Kind::kTooLong)
+    return {ErrorCode::kResourceLimit, "answer: " + failure.detail};
+  return {ErrorCode::kNetwork, failure.detail};
 }
 
 // "HTTP/1.1 200 OK": three digits after the version.
@@ -47,47 +33,217 @@ Result<int> parse_status_line(std::string_view line) {
   return (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
 }
 
-Result<Answer> read_answer_head(MessageReader& reader, std::int64_t deadline_ms) {
-  for (;;) {
-    const auto text = reader.read_head(kHeadBytesMax, deadline_ms);
-    if (!text) return read_failed(text.error());
-    std::string_view rest = *text;
-    Answer answer;
-    INK_TRY(answer.status, parse_status_line(take_line(rest)));
-    INK_TRY(answer.fields, parse_fields(rest, kFieldsMax));
-    answer.closes = to_lower(find_field(answer.fields, "connection")) == "close";
-    if (answer.status >= 200) return answer;  // 1xx announce the real one
+struct AnswerHead {
+  int status = 0;
+  std::optional<std::uint64_t> content_length;  // nothing: up to the end of the connection
+  bool closes = false;
+};
+
+Result<AnswerHead> check_answer_head(std::string_view text, std::size_t body_bytes_max) {
+  AnswerHead head;
+  INK_TRY(head.status, parse_status_line(take_line(text)));
+  INK_TRY(const HttpFields fields, parse_fields(text, kFieldsMax));
+  if (!find_field(fields, "transfer-encoding").empty())
+    return fail(ErrorCode::kProtocol, "answer: chunked, expected content-length");
+  const auto lengths = std::count_if(fields.begin(), fields.end(), [](const auto& field) {
+    return field.first == "content-length";
+  });
+  if (lengths > 1) return fail(ErrorCode::kProtocol, "answer: content-length more than once");
+  const std::string_view coding = find_field(fields, "content-encoding");
+  if (!coding.empty() && to_lower(coding) != "identity")
+    return fail(ErrorCode::kProtocol, "answer: compressed");
+  if (const std::string_view length = find_field(fields, "content-length"); !length.empty()) {
+    INK_TRY(head.content_length, parse_content_length(length));
+    if (*head.content_length > body_bytes_max) {
+      return fail(ErrorCode::kResourceLimit, "answer: ", *head.content_length, " bytes, limit ",
+                  body_bytes_max);
+    }
   }
+  head.closes = !head.content_length || to_lower(find_field(fields, "connection")) == "close";
+  return head;
 }
 
-// Framing by RFC 9112, 6.3: chunked, else a length, else everything to the end of the connection.
-Result<void> read_answer_body(MessageReader& reader, Answer& answer, Pace pace,
-                              std::size_t bytes_max) {
-  const auto take = [&](ByteSpan bytes) {
-    if (bytes.size() > bytes_max - answer.body.size()) return false;
-    answer.body.insert(answer.body.end(), bytes.begin(), bytes.end());
+// One exchange as the library sees it: its request goes out until the deadline, and it reads a head
+// that check_answer_head has passed.
+class ExchangeStream final : public httplib::Stream {
+ public:
+  ExchangeStream(TlsChannel& channel, std::size_t body_bytes_max, std::int64_t deadline_ms)
+      : messages_(channel), body_bytes_max_(body_bytes_max), deadline_ms_(deadline_ms) {}
+
+  ssize_t read(char* into, std::size_t size) override {
+    if (!has_head_) {
+      has_head_ = true;
+      if (auto received = receive_head(); !received && !error_) error_ = received.error();
+    }
+    if (error_ && !has_answer_) return -1;
+    return messages_.read(into, size);
+  }
+
+  // A server that refuses a long body answers and closes before the body is through; its answer
+  // says more than "connection reset", so the library is to go on and read it.
+  ssize_t write(const char* bytes, std::size_t size) override {
+    if (!error_) note(messages_.write({bytes, size}, deadline_ms_));
+    return static_cast<ssize_t>(size);
+  }
+
+  // Why the exchange failed, if the library says that it did.
+  std::optional<Error> error() const {
+    if (error_ || !messages_.failure()) return error_;
+    return read_failed(*messages_.failure());
+  }
+
+  // Of no use for another exchange: cut, announced to close, or out of step.
+  bool is_spent() const { return error_ || closes_ || messages_.has_buffered(); }
+
+  bool is_readable() const override { return true; }
+  bool is_writable() const override { return true; }
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  socket_t socket() const override { return INVALID_SOCKET; }
+
+ private:
+  void note(const Result<void>& done) {
+    if (!done) error_ = done.error();
+  }
+
+  Result<void> receive_head() {
+    if (!error_) note(messages_.flush(deadline_ms_));
+    for (;;) {
+      const auto text = messages_.read_head(kHeadBytesMax, deadline_ms_);
+      if (!text) return tl::unexpected<Error>(read_failed(text.error()));
+      INK_TRY(const AnswerHead head, check_answer_head(*text, body_bytes_max_));
+      if (head.status < 200) continue;  // 1xx announce the real one
+      has_answer_ = true;
+      closes_ = head.closes;
+      std::string replayed = concat("HTTP/1.1 ", head.status, " \r\n");
+      if (head.content_length) replayed += concat("Content-Length: ", *head.content_length, "\r\n");
+      messages_.replay(replayed + "\r\n", head.content_length, {.deadline_ms = deadline_ms_});
+      return {};
+    }
+  }
+
+  MessageStream messages_;
+  const std::size_t body_bytes_max_;
+  const std::int64_t deadline_ms_;
+  bool has_head_ = false, has_answer_ = false, closes_ = false;
+  std::optional<Error> error_;
+};
+
+// The library's client over our TLS channel. Its own SSLClient is not used because it trusts the
+// system's authorities besides the given ones, bounds each step of a handshake but not their sum,
+// and lets OpenSSL raise SIGPIPE.
+class Client final : public httplib::ClientImpl {
+ public:
+  Client(const HttpsEndpoint& endpoint, const TlsContext& context)
+      : ClientImpl(endpoint.host, endpoint.port), endpoint_(endpoint), context_(context) {
+    set_keep_alive(true);
+    set_follow_location(false);
+    set_url_encode(false);
+    set_decompress(false);
+  }
+
+  struct Answer {
+    int status = 0;
+    Bytes body;
+  };
+  Result<Answer> post(const std::string& path, ByteSpan body, std::int64_t deadline_ms);
+
+ private:
+  httplib::Request make_request(const std::string& path, ByteSpan body, Bytes& answer);
+  bool create_and_connect_socket(Socket& socket, httplib::Error& error) override;
+  void shutdown_ssl(Socket& socket, bool gracefully) override;
+  bool process_socket(const Socket& socket,
+                      std::function<bool(httplib::Stream&)> exchange) override;
+  Result<void> connect();
+
+  const HttpsEndpoint& endpoint_;
+  const TlsContext& context_;
+  std::int64_t deadline_ms_ = 0;       // of this exchange
+  std::optional<Error> error_;         // of this exchange
+  bool is_spent_ = false;              // after this exchange
+  inkling::Socket connected_;          // until the library owns it
+  std::optional<TlsChannel> channel_;  // over the library's socket
+};
+
+Result<void> Client::connect() {
+  INK_TRY(connected_, connect_tcp(endpoint_.host, endpoint_.port, deadline_ms_));
+  auto opened = TlsChannel::connect(context_, connected_.get(), endpoint_.host, deadline_ms_);
+  if (!opened) {
+    connected_.close();
+    return fail(opened.error().code, "tls: ", endpoint_.host, ":", endpoint_.port,
+                opened.error().message.substr(3));
+  }
+  channel_.emplace(*std::move(opened));
+  return {};
+}
+
+bool Client::create_and_connect_socket(Socket& socket, httplib::Error& error) {
+  const Result<void> connected = connect();
+  if (!connected) {
+    error_ = connected.error();
+    error = httplib::Error::Connection;
+    return false;
+  }
+  socket.sock = connected_.release();
+  return true;
+}
+
+void Client::shutdown_ssl(Socket&, bool) { channel_.reset(); }
+
+bool Client::process_socket(const Socket&, std::function<bool(httplib::Stream&)> exchange) try {
+  ExchangeStream stream(*channel_, endpoint_.response_bytes_max, deadline_ms_);
+  const bool answered = exchange(stream);
+  if (!answered && !error_) error_ = stream.error();
+  is_spent_ = stream.is_spent();
+  return answered;
+} catch (const std::exception& e) {  // caught here because the library counts what is in flight
+  error_ = Error{ErrorCode::kResourceLimit, concat("answer: ", e.what())};
+  return false;
+}
+
+httplib::Request Client::make_request(const std::string& path, ByteSpan body, Bytes& answer) {
+  httplib::Request request;
+  request.method = "POST";
+  request.path = path;
+  request.headers = {{"Host", concat(endpoint_.host, ":", endpoint_.port)},
+                     {"User-Agent", "inkling"},
+                     {"Content-Type", "application/octet-stream"}};
+  if (!endpoint_.bearer_token.empty())
+    request.headers.emplace("Authorization", "Bearer " + endpoint_.bearer_token);
+  request.content_length_ = body.size();
+  request.content_provider_ = [body](std::size_t offset, std::size_t size,
+                                     httplib::DataSink& sink) {
+    const std::string_view piece = as_text(body.subspan(offset, size));
+    return sink.write(piece.data(), piece.size());
+  };
+  request.content_receiver = [this, &answer](const char* bytes, std::size_t size, std::uint64_t,
+                                             std::uint64_t) {
+    if (size > endpoint_.response_bytes_max - answer.size()) {
+      error_ = Error{ErrorCode::kResourceLimit,
+                     concat("answer: more than ", endpoint_.response_bytes_max, " bytes")};
+      return false;
+    }
+    answer.insert(answer.end(), bytes, bytes + size);
     return true;
   };
-  const std::string_view coding = find_field(answer.fields, "transfer-encoding");
-  const std::string_view length = find_field(answer.fields, "content-length");
-  if (!coding.empty() && (to_lower(coding) != "chunked" || !length.empty()))
-    return fail(ErrorCode::kProtocol, "answer: framing is ambiguous");
-  ReadResult<void> read;
-  if (answer.status == 204) {
-    return {};
-  } else if (!coding.empty()) {
-    read = reader.read_chunked_body(pace, take);
-  } else if (!length.empty()) {
-    INK_TRY(const std::uint64_t bytes, parse_content_length(length));
-    if (bytes > bytes_max)
-      return fail(ErrorCode::kResourceLimit, "answer: ", bytes, " bytes, limit ", bytes_max);
-    read = reader.read_body(bytes, pace, take);
-  } else {
-    answer.closes = true;
-    read = reader.read_to_close(pace, take);
-  }
-  if (!read) return read_failed(read.error());
-  return {};
+  return request;
+}
+
+Result<Client::Answer> Client::post(const std::string& path, ByteSpan body,
+                                    std::int64_t deadline_ms) {
+  deadline_ms_ = deadline_ms;
+  error_.reset();
+  if (channel_ && !channel_->is_idle()) stop();  // closed meanwhile, or out of step
+  Answer answer;
+  httplib::Request request = make_request(path, body, answer.body);
+  httplib::Response response;
+  auto error = httplib::Error::Success;
+  const bool answered = send(request, response, error);
+  if (answered && is_spent_) stop();
+  if (!answered && error_) return tl::unexpected<Error>(*error_);
+  if (!answered) return fail(ErrorCode::kProtocol, "answer: ", httplib::to_string(error));
+  answer.status = response.status;
+  return answer;
 }
 
 ErrorCode code_for_status(int status) {
@@ -131,82 +287,12 @@ bool has_control_or_space(std::string_view text) {
 
 struct HttpsTransport::State {
   State(HttpsEndpoint endpoint_in, TlsContext context_in)
-      : endpoint(std::move(endpoint_in)),
-        place(concat(endpoint.host, ":", endpoint.port)),
-        context(std::move(context_in)) {}
-
-  Result<void> connect(std::int64_t deadline_ms);
-  void disconnect();
-  Result<void> send(std::string_view path, ByteSpan body, std::int64_t deadline_ms);
-  Result<Answer> receive(std::int64_t deadline_ms);
-  Result<Bytes> exchange(std::string_view path, ByteSpan body, std::int64_t deadline_ms);
+      : endpoint(std::move(endpoint_in)), context(std::move(context_in)) {}
 
   HttpsEndpoint endpoint;
-  std::string place;
   TlsContext context;
-  Socket socket;
-  std::optional<TlsChannel> channel;  // over socket
+  Client client{endpoint, context};
 };
-
-void HttpsTransport::State::disconnect() {
-  channel.reset();
-  socket.close();
-}
-
-Result<void> HttpsTransport::State::connect(std::int64_t deadline_ms) {
-  if (channel && !channel->is_idle()) disconnect();  // closed meanwhile, or out of step
-  if (channel) return {};
-  INK_TRY(socket, connect_tcp(endpoint.host, endpoint.port, deadline_ms));
-  auto opened = TlsChannel::connect(context, socket.get(), endpoint.host, deadline_ms);
-  if (!opened) {
-    disconnect();
-    return fail(opened.error().code, "tls: ", place, opened.error().message.substr(3));
-  }
-  channel.emplace(*std::move(opened));
-  return {};
-}
-
-Result<void> HttpsTransport::State::send(std::string_view path, ByteSpan body,
-                                         std::int64_t deadline_ms) {
-  const std::string authorization = endpoint.bearer_token.empty()
-                                        ? ""
-                                        : "Authorization: Bearer " + endpoint.bearer_token + "\r\n";
-  const std::string head =
-      concat("POST ", path, " HTTP/1.1\r\nHost: ", place, "\r\n", authorization,
-             "Content-Type: application/octet-stream\r\nContent-Length: ", body.size(), "\r\n\r\n");
-  constexpr std::size_t kOneRecordBytesMax = 16384;
-  if (head.size() + body.size() > kOneRecordBytesMax) {
-    INK_CHECK_OK(channel->write(as_bytes(head), deadline_ms));
-    return channel->write(body, deadline_ms);
-  }
-  Bytes both(head.begin(), head.end());
-  both.insert(both.end(), body.begin(), body.end());
-  return channel->write(both, deadline_ms);
-}
-
-Result<Answer> HttpsTransport::State::receive(std::int64_t deadline_ms) {
-  MessageReader reader(*channel);
-  INK_TRY(Answer answer, read_answer_head(reader, deadline_ms));
-  INK_CHECK_OK(read_answer_body(reader, answer, {deadline_ms}, endpoint.response_bytes_max));
-  answer.closes |= reader.has_buffered();  // more than one answer: out of step
-  return answer;
-}
-
-Result<Bytes> HttpsTransport::State::exchange(std::string_view path, ByteSpan body,
-                                              std::int64_t deadline_ms) {
-  INK_CHECK_OK(connect(deadline_ms));
-  // A server that refuses a long body answers and closes before the body is through; its answer
-  // says more than "connection reset", so look for one even when the sending failed.
-  const Result<void> sent = send(path, body, deadline_ms);
-  Result<Answer> answer = receive(deadline_ms);
-  if (!sent || !answer || answer->closes) disconnect();
-  if (!answer) return tl::unexpected<Error>(sent ? answer.error() : sent.error());
-  if (answer->status < 200 || answer->status > 299) {
-    return fail(code_for_status(answer->status), "HTTP ", answer->status,
-                problem_detail(answer->body));
-  }
-  return std::move(answer->body);
-}
 
 HttpsTransport::HttpsTransport(std::unique_ptr<State> state) : state_(std::move(state)) {}
 HttpsTransport::~HttpsTransport() = default;
@@ -224,12 +310,19 @@ Result<std::unique_ptr<HttpsTransport>> HttpsTransport::create(HttpsEndpoint end
 }
 
 Result<Bytes> HttpsTransport::exchange(std::string_view path, ByteSpan body,
-                                       std::int64_t timeout_ms) {
+                                       std::int64_t timeout_ms) try {
   if (path.empty() || path[0] != '/' || has_control_or_space(path))
     return fail(ErrorCode::kInvalidArgument, "path \"", path, "\": expected /...");
-  auto answer = state_->exchange(path, body, steady_now_ms() + timeout_ms);
-  if (answer || answer.error().message.find(state_->place) != std::string::npos) return answer;
-  return fail_within(answer.error(), "https://", state_->place, path);
+  const std::string place = concat(state_->endpoint.host, ":", state_->endpoint.port);
+  auto answer = state_->client.post(std::string(path), body, steady_now_ms() + timeout_ms);
+  if (answer && answer->status >= 200 && answer->status <= 299) return std::move(answer->body);
+  Error error = answer ? Error{code_for_status(answer->status),
+                               concat("HTTP ", answer->status, problem_detail(answer->body))}
+                       : std::move(answer).error();
+  if (error.message.find(place) != std::string::npos) return tl::unexpected<Error>(error);
+  return fail_within(error, "https://", place, path);
+} catch (const std::exception& e) {  // the library and the standard one, out of memory
+  return fail(ErrorCode::kResourceLimit, "https: ", e.what());
 }
 
 }  // namespace inkling

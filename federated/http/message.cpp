@@ -6,11 +6,11 @@
 namespace inkling {
 namespace {
 
-constexpr std::size_t kChunkLineBytesMax = 8;  // hexadecimal digits: chunks up to 4 GiB
+constexpr std::size_t kRecordBytesMax = 16384;  // of TLS
 
 using Kind = ReadFailure::Kind;
 
-tl::unexpected<ReadFailure> failure(Kind kind, std::string detail) {
+tl::unexpected<ReadFailure> failed(Kind kind, std::string detail) {
   return tl::unexpected<ReadFailure>(ReadFailure{kind, std::move(detail)});
 }
 
@@ -88,7 +88,7 @@ Result<std::uint64_t> parse_content_length(std::string_view value) {
   return length;
 }
 
-ReadResult<void> MessageReader::fill(Pace pace) {
+ReadResult<void> MessageStream::fill(Pace pace) {
   std::int64_t deadline_ms = pace.deadline_ms;
   if (pace.bytes_per_s_min > 0)
     deadline_ms += static_cast<std::int64_t>(received_) * 1000 / pace.bytes_per_s_min;
@@ -97,14 +97,14 @@ ReadResult<void> MessageReader::fill(Pace pace) {
   end_ = got ? *got : 0;
   if (!got) {
     const bool late = steady_now_ms() >= deadline_ms;
-    return failure(late ? Kind::kLate : Kind::kCut, got.error().message);
+    return failed(late ? Kind::kLate : Kind::kCut, got.error().message);
   }
-  if (end_ == 0) return failure(Kind::kClosed, "the peer closed the connection");
+  if (end_ == 0) return failed(Kind::kClosed, "the peer closed the connection");
   received_ += end_;
   return {};
 }
 
-ReadResult<std::string> MessageReader::read_head(std::size_t bytes_max, std::int64_t deadline_ms) {
+ReadResult<std::string> MessageStream::read_head(std::size_t bytes_max, std::int64_t deadline_ms) {
   constexpr std::string_view kEnd = "\r\n\r\n";
   received_ = 0;
   std::string head;
@@ -113,15 +113,15 @@ ReadResult<std::string> MessageReader::read_head(std::size_t bytes_max, std::int
       if (auto filled = fill({deadline_ms}); !filled) {
         const bool within = !head.empty();
         const Kind kind = filled.error().kind;
-        if (!within) return failure(Kind::kClosed, filled.error().detail);
-        return failure(kind == Kind::kClosed ? Kind::kCut : kind, filled.error().detail);
+        if (!within) return failed(Kind::kClosed, filled.error().detail);
+        return failed(kind == Kind::kClosed ? Kind::kCut : kind, filled.error().detail);
       }
     }
     const std::size_t before = head.size();
     head.append(reinterpret_cast<const char*>(buffer_.data()) + begin_, end_ - begin_);
     const std::size_t end = head.find(kEnd, before - std::min(before, kEnd.size() - 1));
     if (std::min(end, head.size()) > bytes_max)
-      return failure(Kind::kTooLong, concat("head: more than ", bytes_max, " bytes"));
+      return failed(Kind::kTooLong, concat("head: more than ", bytes_max, " bytes"));
     if (end == std::string::npos) {
       begin_ = end_;
       continue;
@@ -132,72 +132,51 @@ ReadResult<std::string> MessageReader::read_head(std::size_t bytes_max, std::int
   }
 }
 
-ReadResult<void> MessageReader::read_body(std::uint64_t bytes, Pace pace, const Sink& sink) {
-  while (bytes > 0) {
-    if (begin_ == end_) {
-      if (auto filled = fill(pace); !filled) {
-        if (filled.error().kind == Kind::kClosed)
-          return failure(Kind::kCut, "body: the peer closed the connection");
-        return filled;
-      }
-    }
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, end_ - begin_));
-    if (!sink(ByteSpan(buffer_).subspan(begin_, n)))
-      return failure(Kind::kStopped, "body: stopped");
-    begin_ += n;
-    bytes -= n;
+void MessageStream::replay(std::string head, std::optional<std::uint64_t> body_bytes, Pace pace) {
+  head_ = std::move(head);
+  head_used_ = 0;
+  body_left_ = body_bytes;
+  pace_ = pace;
+  received_ = 0;
+  failure_.reset();
+}
+
+std::ptrdiff_t MessageStream::read(char* into, std::size_t size) {
+  if (failure_) return -1;
+  if (head_used_ < head_.size()) {
+    const std::size_t n = head_.copy(into, size, head_used_);
+    head_used_ += n;
+    return static_cast<std::ptrdiff_t>(n);
   }
+  if (body_left_ == 0u) return 0;
+  if (begin_ == end_) {
+    if (auto filled = fill(pace_); !filled) {
+      if (filled.error().kind != Kind::kClosed) {
+        failure_ = std::move(filled).error();
+      } else if (body_left_) {
+        failure_ = ReadFailure{Kind::kCut, "body: the peer closed the connection"};
+      }
+      return failure_ ? -1 : 0;
+    }
+  }
+  std::size_t n = std::min(size, end_ - begin_);
+  if (body_left_)
+    *body_left_ -= n = static_cast<std::size_t>(std::min<std::uint64_t>(n, *body_left_));
+  std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), n, into);
+  begin_ += n;
+  return static_cast<std::ptrdiff_t>(n);
+}
+
+Result<void> MessageStream::write(std::string_view bytes, std::int64_t deadline_ms) {
+  if (unsent_.size() + bytes.size() > kRecordBytesMax) INK_CHECK_OK(flush(deadline_ms));
+  if (bytes.size() > kRecordBytesMax) return channel_.write(as_bytes(bytes), deadline_ms);
+  unsent_ += bytes;
   return {};
 }
 
-// A line of at most kChunkLineBytesMax characters, without its CRLF.
-ReadResult<std::string> MessageReader::read_short_line(Pace pace) {
-  std::string line;
-  const auto take = [&line](ByteSpan bytes) {
-    line.push_back(static_cast<char>(bytes[0]));
-    return true;
-  };
-  while (!line.ends_with("\r\n")) {
-    if (line.size() == kChunkLineBytesMax + 2)
-      return failure(Kind::kMalformed, "chunk: line too long");
-    if (line.ends_with('\n')) return failure(Kind::kMalformed, "chunk: line ends in a bare LF");
-    if (auto read = read_body(1, pace, take); !read)
-      return tl::unexpected<ReadFailure>(std::move(read).error());
-  }
-  line.resize(line.size() - 2);
-  return line;
-}
-
-ReadResult<void> MessageReader::read_chunked_body(Pace pace, const Sink& sink) {
-  for (;;) {
-    const auto line = read_short_line(pace);
-    if (!line) return tl::unexpected<ReadFailure>(line.error());
-    std::uint64_t size = 0;
-    const char* end = line->data() + line->size();
-    const auto parsed = std::from_chars(line->data(), end, size, 16);
-    // from_chars takes a minus sign only for signed types, and never "+" or "0x".
-    if (parsed.ec != std::errc() || parsed.ptr != end)
-      return failure(Kind::kMalformed, "chunk: size is not a hexadecimal number");
-    if (size > 0) {
-      if (auto read = read_body(size, pace, sink); !read) return read;
-    }
-    const auto rest = read_short_line(pace);
-    if (!rest) return tl::unexpected<ReadFailure>(rest.error());
-    if (!rest->empty()) return failure(Kind::kMalformed, "chunk: not followed by an empty line");
-    if (size == 0) return {};
-  }
-}
-
-ReadResult<void> MessageReader::read_to_close(Pace pace, const Sink& sink) {
-  for (;;) {
-    if (begin_ != end_ && !sink(ByteSpan(buffer_).subspan(begin_, end_ - begin_)))
-      return failure(Kind::kStopped, "body: stopped");
-    begin_ = end_;
-    if (auto filled = fill(pace); !filled) {
-      if (filled.error().kind == Kind::kClosed) return {};
-      return filled;
-    }
-  }
+Result<void> MessageStream::flush(std::int64_t deadline_ms) {
+  const std::string bytes = std::exchange(unsent_, {});
+  return channel_.write(as_bytes(bytes), deadline_ms);
 }
 
 }  // namespace inkling

@@ -33,8 +33,8 @@ Result<Addresses> resolve(const std::string& host, std::uint16_t port, int flags
   return Addresses(list);
 }
 
-Socket new_socket(const addrinfo& address) {
-  return Socket(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+Socket new_socket(const addrinfo& address, int flags) {
+  return Socket(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
 }
 
 // 0, or the errno that says why not.
@@ -72,7 +72,7 @@ Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, std::int
   INK_TRY(const Addresses addresses, resolve(host, port, 0));
   int error = EADDRNOTAVAIL;
   for (const addrinfo* a = addresses.get(); a != nullptr; a = a->ai_next) {
-    Socket socket = new_socket(*a);
+    Socket socket = new_socket(*a, SOCK_NONBLOCK);
     error = socket.is_open() ? connect_one(socket, *a, deadline_ms) : errno;
     if (error != 0) continue;
     const int on = 1;
@@ -84,7 +84,7 @@ Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, std::int
 
 Result<Socket> listen_tcp(const std::string& address, std::uint16_t port, int backlog) {
   INK_TRY(const Addresses addresses, resolve(address, port, AI_PASSIVE | AI_NUMERICHOST));
-  Socket socket = new_socket(*addresses);
+  Socket socket = new_socket(*addresses, 0);
   const int on = 1;
   if (!socket.is_open() ||
       ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||

@@ -19,6 +19,7 @@ class Socket {
   int get() const { return descriptor_; }
   bool is_open() const { return descriptor_ >= 0; }
   void close();
+  int release() { return std::exchange(descriptor_, -1); }  // to another owner
 
  private:
   int descriptor_;

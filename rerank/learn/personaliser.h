@@ -22,7 +22,7 @@ namespace inkling {
 struct PersonaliserSpec {
   std::size_t slates_max = 64;  // more: the latest count
   std::size_t alternatives_max = 16;
-  int steps = 60;
+  int steps = 100;
   double rate = 0.25;  // falls to zero over the steps as a half cosine
   Optimizer optimizer = Adam{};
   PlanOptions plan = {};

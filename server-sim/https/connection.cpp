@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "federated/http/message.h"
+#include "server-sim/https/frontend.h"
 
 namespace inkling {
 namespace {
@@ -13,35 +14,6 @@ constexpr std::int64_t kLingerMs = 1000;
 constexpr std::size_t kLingerBytesMax = 1 << 20;
 constexpr std::int64_t kIdleSliceMs = 250;  // how soon an idle connection gives way
 constexpr std::size_t kBodyReserveMax = 1 << 20;
-constexpr std::size_t kOneRecordBytesMax = 8 << 10;
-
-std::string wire_head(const HttpResponse& response, bool closes) {
-  std::string text = concat(
-      "HTTP/1.1 ", response.status, " ", status_title(response.status),
-      "\r\nContent-Type: ", response.content_type, "\r\nContent-Length: ", response.body.size(),
-      "\r\nX-Content-Type-Options: nosniff\r\n", closes ? "Connection: close\r\n" : "");
-  bool has_cache_control = false;
-  for (const auto& [name, value] : response.fields) {
-    text += concat(name, ": ", value, "\r\n");
-    has_cache_control |= to_lower(name) == "cache-control";
-  }
-  if (!has_cache_control) text += "Cache-Control: no-store\r\n";
-  return text + "\r\n";
-}
-
-// Short answers go out in one TLS record, long ones without being copied.
-Result<void> send_answer(TlsChannel& channel, const HttpResponse& response, bool closes,
-                         bool head_only, std::int64_t deadline_ms) {
-  const std::string head = wire_head(response, closes);
-  if (head_only) return channel.write(as_bytes(head), deadline_ms);
-  if (response.body.size() > kOneRecordBytesMax) {
-    INK_CHECK_OK(channel.write(as_bytes(head), deadline_ms));
-    return channel.write(response.body, deadline_ms);
-  }
-  Bytes both(head.begin(), head.end());
-  both.insert(both.end(), response.body.begin(), response.body.end());
-  return channel.write(both, deadline_ms);
-}
 
 // A handler's fields must not be able to start a line of their own.
 bool is_sound(const HttpResponse& response) {
@@ -74,64 +46,216 @@ class BodyShare {
   std::uint64_t held_ = 0;
 };
 
+// A refusal of status 0 means that there is nobody to answer.
+Refusal refusal_for(const ReadFailure& failure) {
+  using Kind = ReadFailure::Kind;
+  switch (failure.kind) {
+    case Kind::kLate:
+      return {408, "too slow"};
+    case Kind::kTooLong:
+      return {431, failure.detail};
+    case Kind::kClosed:
+    case Kind::kCut:
+      return {0, {}};
+  }
+  return {0, {}};
+}
+
+using CheckedHead = tl::expected<RequestHead, Refusal>;
+
+// The request that the library gets to see: what frames it, and nothing else. The rest it would
+// decode in its own way (percent signs in fields), or act upon (ranges, compression, multipart).
+std::string replayed_head(const CheckedHead& head) {
+  if (!head) return "GET / HTTP/1.1\r\n\r\n";
+  std::string text = concat(head->method, " / HTTP/1.1\r\n");
+  if (head->content_length) text += concat("Content-Length: ", *head->content_length, "\r\n");
+  if (head->expects_continue) text += "Expect: 100-continue\r\n";
+  return text + "\r\n";
+}
+
+// One request that came whole, or is refused, and its answer.
+class ServedExchange final : public Exchange {
+ public:
+  ServedExchange(ServerShared& shared, MessageStream& messages, CheckedHead head, std::string peer,
+                 bool last);
+
+  // From the head to the answer's last byte. False: the connection is of no use any more.
+  bool serve();
+
+  ssize_t read(char* into, std::size_t size) override;
+  ssize_t write(const char* bytes, std::size_t size) override;
+  void answer(httplib::Response& response, const httplib::ContentReader* reader) override;
+  bool is_last() const override { return last_; }
+  bool is_refused() const { return refused_; }
+
+ private:
+  HttpResponse respond(const httplib::ContentReader* reader);
+  std::optional<Refusal> read_body(const httplib::ContentReader& reader, Bytes& body);
+  HttpResponse call_handler(Bytes body);
+  HttpResponse refuse(const Refusal& refusal);
+
+  ServerShared& shared_;
+  MessageStream& messages_;
+  CheckedHead head_;
+  std::string peer_;
+  BodyShare share_;
+  HttpResponse response_;
+  bool last_;
+  bool refused_ = false;
+  bool failed_ = false;  // nobody is there
+  std::int64_t deadline_ms_;
+};
+
+ServedExchange::ServedExchange(ServerShared& shared, MessageStream& messages, CheckedHead head,
+                               std::string peer, bool last)
+    : shared_(shared),
+      messages_(messages),
+      head_(std::move(head)),
+      peer_(std::move(peer)),
+      share_(shared.bodies_bytes, shared.limits.bodies_bytes_max),
+      last_(last || !head_),
+      deadline_ms_(steady_now_ms() + kLingerMs) {}
+
+bool ServedExchange::serve() {
+  messages_.replay(replayed_head(head_), head_ ? head_->content_length.value_or(0) : 0,
+                   {.deadline_ms = steady_now_ms() + shared_.limits.body_ms,
+                    .bytes_per_s_min = shared_.limits.bytes_per_s_min});
+  const bool answered = shared_.frontend->process(*this);
+  return answered && !failed_ && messages_.flush(deadline_ms_).has_value();
+}
+
+ssize_t ServedExchange::read(char* into, std::size_t size) {
+  failed_ |= !messages_.flush(deadline_ms_);  // "100 Continue"
+  return failed_ ? -1 : messages_.read(into, size);
+}
+
+ssize_t ServedExchange::write(const char* bytes, std::size_t size) {
+  failed_ |= failed_ || !messages_.write({bytes, size}, deadline_ms_);
+  return failed_ ? -1 : static_cast<ssize_t>(size);
+}
+
+void ServedExchange::answer(httplib::Response& response, const httplib::ContentReader* reader) try {
+  response_ = respond(reader);
+  deadline_ms_ = steady_now_ms() + (refused_ ? kLingerMs : shared_.limits.answer_ms);
+  if (!refused_) {
+    deadline_ms_ +=
+        static_cast<std::int64_t>(response_.body.size()) * 1000 / shared_.limits.bytes_per_s_min;
+  }
+  response.status = response_.status;
+  response.set_header("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : response_.fields) response.set_header(name, value);
+  if (!response.has_header("Cache-Control")) response.set_header("Cache-Control", "no-store");
+  if (response_.body.empty()) {
+    response.set_header("Content-Type", response_.content_type);
+    return;
+  }
+  response.set_content_provider(
+      response_.body.size(), response_.content_type,
+      [this](std::size_t offset, std::size_t size, httplib::DataSink& sink) {
+        const std::string_view piece = as_text(ByteSpan(response_.body).subspan(offset, size));
+        return sink.write(piece.data(), piece.size());
+      });
+} catch (...) {
+  last_ = true;  // the body may not have been read to its end
+  throw;         // to the exception handler of the library's server
+}
+
+HttpResponse ServedExchange::respond(const httplib::ContentReader* reader) {
+  if (!head_) return refuse(head_.error());
+  Bytes body;
+  if (reader != nullptr) {
+    if (const auto refusal = read_body(*reader, body)) return refuse(*refusal);
+  }
+  return call_handler(std::move(body));
+}
+
+std::optional<Refusal> ServedExchange::read_body(const httplib::ContentReader& reader,
+                                                 Bytes& body) {
+  body.reserve(std::min<std::uint64_t>(head_->content_length.value_or(0), kBodyReserveMax));
+  const bool whole = reader([&](const char* bytes, std::size_t size) {
+    if (!share_.take(size)) return false;
+    body.insert(body.end(), bytes, bytes + size);
+    return true;
+  });
+  if (whole) return std::nullopt;
+  if (messages_.failure()) return refusal_for(*messages_.failure());
+  return Refusal{503, "busy: too many large requests at once"};
+}
+
+HttpResponse ServedExchange::call_handler(Bytes body) try {
+  ++shared_.requests;
+  HttpResponse response = shared_.handler({.method = std::move(head_->method),
+                                           .path = std::move(head_->path),
+                                           .query = std::move(head_->query),
+                                           .fields = std::move(head_->fields),
+                                           .body = std::move(body),
+                                           .peer = std::move(peer_)});
+  return is_sound(response) ? response : problem(500, "the request failed here");
+} catch (...) {  // whatever it was, the peer learns nothing of it
+  return problem(500, "the request failed here");
+}
+
+HttpResponse ServedExchange::refuse(const Refusal& refusal) {
+  last_ = true;
+  failed_ |= refusal.status == 0;
+  refused_ = !failed_;
+  if (failed_) return {};
+  HttpResponse response = problem(refusal.status, refusal.detail);
+  if (refusal.status == 503) response.fields.emplace_back("Retry-After", "1");
+  if (refusal.status == 405) response.fields.emplace_back("Allow", "GET, HEAD, POST");
+  return response;
+}
+
 class Connection {
  public:
   Connection(ServerShared& shared, TlsChannel& channel, std::string peer)
-      : shared_(shared), channel_(channel), reader_(channel), peer_(std::move(peer)) {}
+      : shared_(shared), channel_(channel), messages_(channel), peer_(std::move(peer)) {}
   void run();
+  void turn_away(std::int64_t deadline_ms);
 
  private:
-  enum class Next { kRequest, kClose };
-  Next serve_one();
+  bool serve_one();  // false: the connection is to close
   bool wait_for_request();
-  tl::expected<RequestHead, Refusal> read_request_head();
-  tl::expected<Bytes, Refusal> read_request_body(const RequestHead& head, BodyShare& share);
-  HttpResponse call_handler(const HttpRequest& request);
-  bool is_last(const RequestHead& head) const;
-  Next refuse(const Refusal& refusal);
+  CheckedHead read_request_head();
+  bool is_last(const CheckedHead& head) const;
 
   ServerShared& shared_;
   TlsChannel& channel_;
-  MessageReader reader_;
+  MessageStream messages_;
   std::string peer_;
   std::size_t served_ = 0;
   std::int64_t linger_ms_ = kLingerMs;
 };
 
 void Connection::run() {
-  while (serve_one() == Next::kRequest) continue;
+  while (serve_one()) continue;
   channel_.close_gently(steady_now_ms() + linger_ms_, kLingerBytesMax);
 }
 
-Connection::Next Connection::serve_one() {
-  if (served_ > 0 && !wait_for_request()) {
-    linger_ms_ = 0;  // nothing is under way that a reset could destroy
-    return Next::kClose;
-  }
-  auto head = read_request_head();
-  if (!head) return refuse(head.error());
-  BodyShare share(shared_.bodies_bytes, shared_.limits.bodies_bytes_max);
-  auto body = read_request_body(*head, share);
-  if (!body) return refuse(body.error());
+void Connection::turn_away(std::int64_t deadline_ms) {
+  const Refusal busy{503, "busy: try again later"};
+  ServedExchange exchange(shared_, messages_, tl::unexpected<Refusal>(busy), peer_, true);
+  if (exchange.serve()) channel_.close_gently(deadline_ms, kLingerBytesMax);
+}
+
+bool Connection::serve_one() {
+  linger_ms_ = 0;  // until something is under way that a reset could destroy
+  if (served_ > 0 && !wait_for_request()) return false;
+  CheckedHead head = read_request_head();
+  if (!head && head.error().status == 0) return false;
   ++served_;
-  const bool last = is_last(*head);
-  const bool head_only = head->method == "HEAD";
-  const HttpResponse response = call_handler({.method = std::move(head->method),
-                                              .path = std::move(head->path),
-                                              .query = std::move(head->query),
-                                              .fields = std::move(head->fields),
-                                              .body = *std::move(body),
-                                              .peer = peer_});
-  const std::int64_t deadline_ms =
-      steady_now_ms() + shared_.limits.answer_ms +
-      static_cast<std::int64_t>(response.body.size()) * 1000 / shared_.limits.bytes_per_s_min;
-  const bool sent = send_answer(channel_, response, last, head_only, deadline_ms).has_value();
-  return sent && !last ? Next::kRequest : Next::kClose;
+  const bool last = is_last(head);
+  ServedExchange exchange(shared_, messages_, std::move(head), peer_, last);
+  const bool answered = exchange.serve();
+  if (exchange.is_refused()) ++shared_.refusals;
+  if (!answered) return false;
+  linger_ms_ = kLingerMs;
+  return !exchange.is_last();
 }
 
 bool Connection::wait_for_request() {
   const std::int64_t deadline_ms = steady_now_ms() + shared_.limits.idle_ms;
-  if (reader_.has_buffered()) return true;
+  if (messages_.has_buffered()) return true;
   while (!shared_.stopping) {
     const std::int64_t now_ms = steady_now_ms();
     if (now_ms >= deadline_ms) return false;
@@ -141,82 +265,16 @@ bool Connection::wait_for_request() {
   return false;
 }
 
-// A refusal of status 0 means that there is nobody to answer.
-Refusal refusal_for(const ReadFailure& failure) {
-  using Kind = ReadFailure::Kind;
-  switch (failure.kind) {
-    case Kind::kLate:
-      return {408, "too slow"};
-    case Kind::kTooLong:
-      return {431, failure.detail};
-    case Kind::kMalformed:
-      return {400, failure.detail};
-    case Kind::kClosed:
-    case Kind::kCut:
-    case Kind::kStopped:
-      return {0, {}};
-  }
-  return {0, {}};
-}
-
-tl::expected<RequestHead, Refusal> Connection::read_request_head() {
+CheckedHead Connection::read_request_head() {
   const auto text =
-      reader_.read_head(shared_.limits.head_bytes_max, steady_now_ms() + shared_.limits.head_ms);
+      messages_.read_head(shared_.limits.head_bytes_max, steady_now_ms() + shared_.limits.head_ms);
   if (!text) return tl::unexpected<Refusal>(refusal_for(text.error()));
   return check_request_head(*text, shared_.limits.head);
 }
 
-tl::expected<Bytes, Refusal> Connection::read_request_body(const RequestHead& head,
-                                                           BodyShare& share) {
-  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  const std::int64_t start_ms = steady_now_ms();
-  if (head.expects_continue && !channel_.write(as_bytes(kContinue), start_ms + kLingerMs))
-    return tl::unexpected<Refusal>(Refusal{0, {}});
-  const std::uint64_t body_max = shared_.limits.head.body_bytes_max;
-  Bytes body;
-  body.reserve(std::min<std::uint64_t>(head.content_length.value_or(0), kBodyReserveMax));
-  std::optional<Refusal> refusal;
-  const auto take = [&](ByteSpan bytes) {
-    if (bytes.size() > body_max - body.size()) {
-      refusal = Refusal{413, concat("body: limit ", body_max, " bytes")};
-    } else if (!share.take(bytes.size())) {
-      refusal = Refusal{503, "busy: too many large requests at once"};
-    } else {
-      body.insert(body.end(), bytes.begin(), bytes.end());
-    }
-    return !refusal;
-  };
-  const Pace pace{start_ms + shared_.limits.body_ms, shared_.limits.bytes_per_s_min};
-  const auto read = head.chunked ? reader_.read_chunked_body(pace, take)
-                                 : reader_.read_body(head.content_length.value_or(0), pace, take);
-  if (read) return body;
-  return tl::unexpected<Refusal>(refusal ? *std::move(refusal) : refusal_for(read.error()));
-}
-
-HttpResponse Connection::call_handler(const HttpRequest& request) try {
-  ++shared_.requests;
-  HttpResponse response = shared_.handler(request);
-  return is_sound(response) ? response : problem(500, "the request failed here");
-} catch (...) {  // whatever it was, the peer learns nothing of it
-  return problem(500, "the request failed here");
-}
-
-bool Connection::is_last(const RequestHead& head) const {
-  return head.closes || shared_.stopping || shared_.others_wait() ||
+bool Connection::is_last(const CheckedHead& head) const {
+  return !head || head->closes || shared_.stopping || shared_.others_wait() ||
          served_ >= shared_.limits.requests_per_connection_max;
-}
-
-Connection::Next Connection::refuse(const Refusal& refusal) {
-  if (refusal.status == 0) {
-    linger_ms_ = 0;
-    return Next::kClose;
-  }
-  ++shared_.refusals;
-  HttpResponse response = problem(refusal.status, refusal.detail);
-  if (refusal.status == 503) response.fields.emplace_back("Retry-After", "1");
-  if (refusal.status == 405) response.fields.emplace_back("Allow", "GET, HEAD, POST");
-  if (!send_answer(channel_, response, true, false, steady_now_ms() + kLingerMs)) linger_ms_ = 0;
-  return Next::kClose;
 }
 
 }  // namespace
@@ -237,10 +295,7 @@ void turn_away(ServerShared& shared, const ConnectionTable::Seat& seat) noexcept
   const std::int64_t deadline_ms = steady_now_ms() + kTurnAwayMs;
   auto channel = TlsChannel::accept(shared.tls, seat.socket(), deadline_ms);
   if (!channel) return;
-  HttpResponse response = problem(503, "busy: try again later");
-  response.fields.emplace_back("Retry-After", "1");
-  if (send_answer(*channel, response, true, false, deadline_ms))
-    channel->close_gently(deadline_ms, kLingerBytesMax);
+  Connection(shared, *channel, seat.peer()).turn_away(deadline_ms);
 } catch (const std::exception&) {
   ++shared.refusals;
 }

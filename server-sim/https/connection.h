@@ -8,6 +8,8 @@
 
 namespace inkling {
 
+class Frontend;
+
 // What all connections of a server share. Set up before the first connection; then the constants
 // are read and the counters written from any thread.
 struct ServerShared {
@@ -17,6 +19,7 @@ struct ServerShared {
   const TlsContext tls;
   const HttpsServerLimits limits;
   const HttpHandler handler;
+  Frontend* frontend = nullptr;
   std::function<bool()> others_wait;  // for a worker
   std::atomic<bool> stopping{false};
   std::atomic<std::uint64_t> bodies_bytes{0};  // of requests in flight

@@ -3,15 +3,15 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <csignal>
 
 #include <array>
-#include <chrono>
 #include <new>
 #include <thread>
 
 #include "server-sim/https/connection.h"
+#include "server-sim/https/frontend.h"
 #include "server-sim/https/worker_pool.h"
 
 namespace inkling {
@@ -21,11 +21,18 @@ constexpr int kBacklog = 4096;
 constexpr std::size_t kTurnAwayWorkers = 2;
 constexpr std::size_t kTurnAwayWaitingMax = 64;
 
-std::string numeric_address(const sockaddr_storage& address, socklen_t size) {
+// Of the other end, without port.
+std::string peer_address(const Socket& socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  const auto generic = reinterpret_cast<sockaddr*>(&address);
   std::array<char, NI_MAXHOST> host{};
-  const int failed = ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(),
-                                   static_cast<socklen_t>(host.size()), nullptr, 0, NI_NUMERICHOST);
-  return failed == 0 ? host.data() : "unknown";
+  if (::getpeername(socket.get(), generic, &size) != 0 ||
+      ::getnameinfo(generic, size, host.data(), static_cast<socklen_t>(host.size()), nullptr, 0,
+                    NI_NUMERICHOST) != 0) {
+    return "unknown";
+  }
+  return host.data();
 }
 
 Result<void> check_limits(const HttpsServerLimits& limits) {
@@ -46,54 +53,47 @@ struct HttpsServer::State {
         workers(limits.workers_max, limits.waiting_max,
                 [this](const ConnectionTable::Seat& seat) { serve_connection(shared, seat); }),
         door(kTurnAwayWorkers, kTurnAwayWaitingMax,
-             [this](const ConnectionTable::Seat& seat) { turn_away(shared, seat); }) {
+             [this](const ConnectionTable::Seat& seat) { turn_away(shared, seat); }),
+        frontend([this](Socket socket) { arrive(std::move(socket)); }) {
+    shared.frontend = &frontend;
     shared.others_wait = [this] { return workers.waiting() > 0; };
   }
 
   void accept_connections();
-  void accept_one();
+  void arrive(Socket socket);
 
   ServerShared shared;
   Socket listener;
   ConnectionTable table;
   WorkerPool workers;
   WorkerPool door;  // says 503 when the workers' line is full
+  Frontend frontend;
   std::thread acceptor;
 };
 
+// Signals are for the threads of the program: here and in the workers, which this thread starts,
+// they would only interrupt system calls.
 void HttpsServer::State::accept_connections() {
-  while (!shared.stopping) {
-    pollfd entry{.fd = listener.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&entry, 1, -1) <= 0 || shared.stopping) continue;
-    try {
-      accept_one();
-    } catch (const std::bad_alloc&) {
-      ++shared.turned_away;
-    }
-  }
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  frontend.accept_on(listener, shared.stopping);
 }
 
-void HttpsServer::State::accept_one() {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  Socket socket(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&address), &size,
-                          SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!socket.is_open()) {
-    // Out of descriptors, mostly: the connection stays in the backlog, so give others time to end.
-    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return;
-  }
+void HttpsServer::State::arrive(Socket socket) try {
   ++shared.connections;
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  auto seat = table.admit(std::move(socket), numeric_address(address, size));
+  std::string peer = peer_address(socket);
+  auto seat = table.admit(std::move(socket), std::move(peer));
   if (!seat) {
     ++shared.turned_away;
   } else if (!workers.offer(*seat)) {
     ++shared.turned_away;
     door.offer(*seat);  // if even this line is full, the seat goes and the connection closes
   }
+} catch (const std::bad_alloc&) {
+  ++shared.turned_away;
 }
 
 HttpsServer::HttpsServer(std::unique_ptr<State> state) : state_(std::move(state)) {}

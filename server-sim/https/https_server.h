@@ -9,6 +9,9 @@
 // others wait. Refusals are problem+json and end the connection.
 //
 // The handler is called from many threads at once. If it throws, the peer gets a bare 500.
+//
+// HTTP is cpp-httplib's, behind a check of its own (request_head.h); see docs/decisions/0001. A
+// side effect of that library: from the first server on, the process ignores SIGPIPE.
 
 #include <cstdint>
 #include <functional>

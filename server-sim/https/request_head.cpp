@@ -59,8 +59,7 @@ Checked check_meaning(const std::string& name, const std::string& value, Request
                       const RequestHeadLimits& limits) {
   if (name == "content-length") return check_content_length(value, head, limits);
   if (name == "transfer-encoding") {
-    if (to_lower(value) != "chunked") return Refusal{501, "transfer-encoding: expected chunked"};
-    head.chunked = true;
+    if (to_lower(value) != "chunked") return Refusal{501, "transfer-encoding: not known"};
   } else if (name == "content-encoding" && to_lower(value) != "identity") {
     return Refusal{415, "content-encoding: expected identity"};
   } else if (name == "expect") {
@@ -91,12 +90,13 @@ Checked check_fields(RequestHead& head, const RequestHeadLimits& limits) {
 }
 
 Checked check_framing(const RequestHead& head) {
-  if (head.chunked && head.content_length)
+  const bool chunked = !find_field(head.fields, "transfer-encoding").empty();
+  if (chunked && head.content_length)
     return Refusal{400, "content-length and transfer-encoding together"};
-  const bool has_body = head.chunked || head.content_length.value_or(0) > 0;
-  if (head.method != "POST" && has_body) return Refusal{400, "body: only POST may have one"};
-  if (head.method == "POST" && !head.chunked && !head.content_length)
-    return Refusal{411, "POST needs content-length"};
+  if (head.method != "POST" && (chunked || head.content_length.value_or(0) > 0))
+    return Refusal{400, "body: only POST may have one"};
+  if (head.method == "POST" && !head.content_length)
+    return Refusal{411, "POST needs content-length; chunked is not accepted"};
   return {};
 }
 

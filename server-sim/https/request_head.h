@@ -3,7 +3,8 @@
 //
 // It accepts a small, unambiguous part of HTTP/1.1: what our clients, browsers and curl send to an
 // API. Anything that two parsers could read in two ways is refused, which leaves nothing to
-// smuggle. Pure; any thread.
+// smuggle. A chunked body is refused with 411: clients must say how long a body is. Pure; any
+// thread.
 
 #include <cstdint>
 #include <optional>
@@ -31,7 +32,6 @@ struct RequestHead {
   std::string query;
   HttpFields fields;
   std::optional<std::uint64_t> content_length;
-  bool chunked = false;
   bool expects_continue = false;
   bool closes = false;  // the peer wants the connection closed afterwards
 };

@@ -3,8 +3,8 @@
 layers.txt has one row per layer: "name folder allowed...". A file belongs to the layer with the
 longest folder that contains it. It may include its own layer, the layers its row allows, and what
 those allow in turn. Files outside every layer (the command, the tests) may include anything, and
-no layer may include them. Quoted paths start at the source root; heavy third-party headers stay
-out of our headers.
+no layer may include them. Quoted paths start at the source root. A header that includes a heavy
+third-party header, itself or through another, is private to its folder.
 
 Usage: check_layers.py SOURCE_ROOT LAYERS_TXT
 """
@@ -51,23 +51,40 @@ def sources(root):
                 yield path
 
 
-def check_file(root, path, folders, reachable):
+def includes(path):
+    """Yields (line number, '<' or '"', target) for every include of a file."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, *match.groups()
+
+
+def heavy_headers(root, paths):
+    """The headers that include a confined third-party header, however indirectly."""
+    targets = {path.relative_to(root).as_posix(): [target for _, _, target in includes(path)]
+               for path in paths if path.suffix == ".h"}
+    heavy = set()
+    while True:
+        found = {name for name, named in targets.items() if name not in heavy and
+                 any(target in heavy or target.startswith(CONFINED) for target in named)}
+        if not found:
+            return heavy
+        heavy |= found
+
+
+def check_file(root, path, folders, reachable, heavy):
     """Yields one line per forbidden include of one file."""
     name = path.relative_to(root).as_posix()
     layer = layer_of(name, folders)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        match = INCLUDE.match(line)
-        if not match:
-            continue
-        bracket, target = match.groups()
+    for number, bracket, target in includes(path):
         where = f"{name}:{number}: "
         if bracket == "<":
-            if path.suffix == ".h" and target.startswith(CONFINED):
-                yield where + f"<{target}> belongs in a .cpp, not in a header"
             continue
         if not target.endswith("_generated.h") and not (root / target).is_file():
             yield where + f'"{target}" is not a path from the source root'
             continue
+        if target in heavy and pathlib.PurePath(target).parent != pathlib.PurePath(name).parent:
+            yield where + f'"{target}" pulls in a heavy third-party header; it is private there'
         if layer is None:
             continue
         other = layer_of(target, folders)
@@ -79,11 +96,12 @@ def check_file(root, path, folders, reachable):
 
 def check(root, layers_text):
     folders, reachable = read_layers(layers_text)
-    violations, count = [], 0
-    for path in sources(root):
-        count += 1
-        violations.extend(check_file(root, path, folders, reachable))
-    return violations, count
+    paths = list(sources(root))
+    heavy = heavy_headers(root, paths)
+    violations = []
+    for path in paths:
+        violations.extend(check_file(root, path, folders, reachable, heavy))
+    return violations, len(paths)
 
 
 def main():

@@ -40,10 +40,15 @@ class CheckLayers(unittest.TestCase):
         found = self.violations({"runtime/a.h": "", "runtime/a.cpp": '#include "a.h"\n'})
         self.assertIn("not a path from the source root", found[0])
 
-    def test_finds_a_heavy_header_in_a_header(self):
-        found = self.violations({"runtime/a.h": "# include <httplib.h>\n",
-                                 "runtime/a.cpp": "#include <httplib.h>\n"})
-        self.assertEqual(["runtime/a.h:1: <httplib.h> belongs in a .cpp, not in a header"], found)
+    def test_finds_a_heavy_header_that_leaves_its_folder_indirectly(self):
+        files = {"runtime/heavy.h": "# include <httplib.h>\n",
+                 "runtime/public.h": '#include "runtime/heavy.h"\n',
+                 "runtime/a.cpp": '#include "runtime/heavy.h"\n'}
+        self.assertEqual([], self.violations(files))
+        files["autograd/a.cpp"] = '#include "runtime/public.h"\n'
+        found = self.violations(files)
+        self.assertEqual(1, len(found))
+        self.assertIn('autograd/a.cpp:1: "runtime/public.h" pulls in a heavy', found[0])
 
     def test_a_folder_name_that_merely_starts_alike_is_another_folder(self):
         folders, _ = check_layers.read_layers("rerank rerank base\nbase runtime/base \n")

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "tests/server_sim/https_fixture.h"
@@ -64,6 +67,20 @@ TEST(HttpsTransport, RefusesAnotherAuthorityInOneClearLine) {
   expect_refused(endpoint, ErrorCode::kNetwork,
                  concat("tls: 127.0.0.1:", server->port(), ": certificate verify failed: "));
   EXPECT_EQ(server->stats().requests, 0u);
+}
+
+// OpenSSL reads its default authorities from this file.
+TEST(HttpsTransport, TrustsNoAuthorityOfTheSystem) {
+  const auto keys = make_keys();
+  const auto server = start_server(keys, echo);
+  const std::string path = ::testing::TempDir() + "system_authorities.pem";
+  std::ofstream(path) << keys.authority.certificate_pem;
+  ASSERT_EQ(::setenv("SSL_CERT_FILE", path.c_str(), 1), 0);
+  HttpsEndpoint endpoint = endpoint_of(keys, *server);
+  endpoint.authorities_pem = make_keys().authority.certificate_pem;
+  expect_refused(endpoint, ErrorCode::kNetwork, "certificate verify failed: ");
+  ::unsetenv("SSL_CERT_FILE");
+  std::remove(path.c_str());
 }
 
 TEST(HttpsTransport, RefusesACertificateForAnotherHost) {

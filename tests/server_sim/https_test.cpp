@@ -80,14 +80,46 @@ TEST_F(HttpsServerTest, ServesSeveralRequestsPerConnectionUpToTheLimit) {
   EXPECT_EQ(server_->stats().connections, 1u);
 }
 
-TEST_F(HttpsServerTest, ReadsChunkedBodiesAndTheRequestAfterThem) {
+TEST_F(HttpsServerTest, RefusesAChunkedBodyUnreadAndServesNothingAfterIt) {
   serve();
   const std::string answer = talk(
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n"
       "\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nf");
+  EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 411");
+  EXPECT_EQ(answer.find("HTTP/1.1 200"), std::string::npos) << answer;
+  EXPECT_EQ(server_->stats().requests, 0u);
+}
+
+TEST_F(HttpsServerTest, ReadsTheRequestAfterABody) {
+  serve();
+  const std::string answer = talk(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nf");
   EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 200");
   EXPECT_NE(answer.find("\r\n\r\nabcdeHTTP/1.1 200"), std::string::npos) << answer;
   EXPECT_TRUE(answer.ends_with("\r\n\r\nf")) << answer;
+}
+
+// What the library would decode or act upon by itself never reaches it.
+TEST_F(HttpsServerTest, IgnoresRangesCompressionAndMultipartAndDecodesNothing) {
+  HttpRequest seen;
+  serve([&](const HttpRequest& request) {
+    seen = request;
+    return HttpResponse{.content_type = "text/plain", .body = Bytes(1000, 'x')};
+  });
+  const std::string answer = talk(
+      "POST /a%0ab?c?d=%20#e HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nAccept-Encoding: gzip, "
+      "br\r\n"
+      "Content-Type: multipart/form-data; boundary=z\r\nX: a%0d%0ab\r\nLong: " +
+      std::string(9000, 'y') + "\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 200") << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n" + std::string(1000, 'x'))) << answer;
+  EXPECT_EQ(answer.find("Content-Encoding"), std::string::npos) << answer;
+  EXPECT_EQ(seen.path, "/a%0ab");
+  EXPECT_EQ(seen.query, "c?d=%20#e");
+  EXPECT_EQ(seen.field("x"), "a%0d%0ab");
+  EXPECT_EQ(seen.field("long").size(), 9000u);
+  EXPECT_EQ(as_text(seen.body), "abc");
 }
 
 TEST_F(HttpsServerTest, SaysContinueBeforeItReadsTheBody) {
@@ -148,21 +180,14 @@ TEST_F(HttpsServerTest, RefusesMalformedRequestsWithProblemJsonAndLivesOn) {
       {post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
       {post + "Content-Length: 4\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x01", "415"},
       {post + "Content-Length: 4\r\nExpect: more\r\n\r\nabcd", "417"},
-      {chunked + "zz\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "\r\n", "400"},
-      {chunked + "3\r\nabcXX\r\n0\r\n\r\n", "400"},
-      {chunked + "3e9\r\n" + std::string(1001, 'x') + "\r\n0\r\n\r\n", "413"},
-      {chunked + "ffffffff\r\n" + std::string(30000, 'x'), "413"},
-      {chunked + "ffffffffffffffff\r\n" + std::string(30000, 'x'), "400"},
-      {chunked + "+3\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "-1\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "0x3\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "3 \r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "3\nabc\n0\n\n", "400"},
-      {chunked + "2\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "3\r\nabc\r\n0\r\nX: y\r\n\r\n", "400"},
-      {chunked + "3;" + std::string(30000, 'e') + "\r\nabc\r\n0\r\n\r\n", "400"},
-      {chunked + "3\r\nab", "408"},
+      {chunked + "3\r\nabc\r\n0\r\n\r\n", "411"},
+      {chunked + "3\r\nabcXX\r\n0\r\n\r\n", "411"},
+      {chunked + "zz\r\nabc\r\n0\r\n\r\n", "411"},
+      {chunked + "ffffffffffffffff\r\n" + std::string(30000, 'x'), "411"},
+      {chunked + "-1\r\nabc\r\n0\r\n\r\n", "411"},
+      {chunked + "3;" + std::string(30000, 'e') + "\r\nabc\r\n0\r\n\r\n", "411"},
+      {chunked, "411"},
+      {post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
   };
   for (const auto& c : cases) {
     const std::string answer = talk(c.request);
@@ -180,17 +205,12 @@ TEST_F(HttpsServerTest, RefusesMalformedRequestsWithProblemJsonAndLivesOn) {
 
 TEST_F(HttpsServerTest, HoldsTheBodyLimitAtItsBorder) {
   serve(echo, {.head = {.body_bytes_max = 100000}});
-  for (const bool chunked : {false, true}) {
-    for (const std::size_t size : {99999u, 100000u, 100001u}) {
-      const std::string body(size, 'x');
-      const std::string framing = chunked
-                                      ? "Transfer-Encoding: chunked\r\n\r\n" +
-                                            concat(std::hex, size, "\r\n") + body + "\r\n0\r\n\r\n"
-                                      : concat("Content-Length: ", size, "\r\n\r\n") + body;
-      const std::string answer =
-          talk("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + framing);
-      EXPECT_EQ(answer.substr(9, 3), size <= 100000 ? "200" : "413") << size << chunked;
-    }
+  for (const std::size_t size : {99999u, 100000u, 100001u}) {
+    const std::string answer =
+        talk(concat("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ", size,
+                    "\r\n\r\n") +
+             std::string(size, 'x'));
+    EXPECT_EQ(answer.substr(9, 3), size <= 100000 ? "200" : "413") << size;
   }
 }
 

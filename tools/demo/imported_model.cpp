@@ -44,7 +44,7 @@ void fill_input(const Images& pictures, std::span<float> input) {
 
 Result<ImportedModelResult> run_imported_model(const DemoOptions& options, Console& console) {
   console.progress("importing a pretrained network");
-  INK_TRY(const LabelledImages test, load_fashion_mnist(DataSplit::kTest));
+  INK_TRY(const LabelledImages test, load_fashion_mnist(DataSplit::kTest, options.fashion_mnist));
   const auto bytes = read_file(options.npm / kModel);
   if (!bytes) return fail_within(bytes.error(), "pretrained model (tools/setup fetches it)");
   INK_TRY(const Model model, onnx_import::import_model(

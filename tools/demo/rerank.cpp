@@ -141,15 +141,6 @@ Result<std::size_t> compare_pulls(Reranker& reranker, const ChoiceData& data,
   return best;
 }
 
-Result<DeviceSlates> read_devices(const ChoiceData& data, const DemoOptions& options) {
-  DeviceSlates devices;
-  for (const Person& person : data.people) {
-    INK_TRY(DeviceData device, load_device(device_folder(options.out, person.user)));
-    devices.push_back(std::move(device.slates));
-  }
-  return devices;
-}
-
 // The exact optimum over all devices' slates together: what federated training is held against.
 Result<Model> train_global(const ChoiceData& data, const DeviceSlates& devices,
                            RerankResult& result) {
@@ -159,6 +150,24 @@ Result<Model> train_global(const ChoiceData& data, const DeviceSlates& devices,
   INK_TRY(const ConditionalLogitFit fit, fit_conditional_logit(all, data.schema.width()));
   result.global_weights.assign(fit.weights.begin(), fit.weights.end());
   return conditional_logit_model(data.schema, result.global_weights);
+}
+
+// The global order against that with the patch that each device has stored.
+Result<void> measure(Reranker& reranker, const ChoiceData& data, const DemoOptions& options,
+                     RerankResult& result) {
+  INK_TRY(const std::vector<Patch> patches, load_patches(options.out, data));
+  INK_TRY(const auto by_global,
+          serve(reranker, data, [](std::size_t) -> const Patch* { return nullptr; }));
+  INK_TRY(const auto by_person, serve(reranker, data, [&](std::size_t i) { return &patches[i]; }));
+  INK_TRY(result.global, quality(by_global, options.seed));
+  INK_TRY(result.personal, quality(by_person, options.seed));
+  INK_TRY(const auto global_nll, evaluate(Metric::kNll, by_global));
+  INK_TRY(const auto personal_nll, evaluate(Metric::kNll, by_person));
+  Rng rng(options.seed, "bootstrap");
+  INK_TRY(result.nll_gain, bootstrap_difference(global_nll, personal_nll, rng));
+  result.people_worse = share_worse(global_nll, personal_nll);
+  result.test_slates = by_global.size();
+  return {};
 }
 
 }  // namespace
@@ -174,11 +183,11 @@ Result<ModelQuality> measure_model(Model model, const ChoiceData& data, std::uin
 
 Result<RerankResult> run_rerank(const DemoOptions& options, Console& console) {
   const auto start = std::chrono::steady_clock::now();
-  INK_TRY(const ChoiceData data, load_camera());
+  INK_TRY(const ChoiceData data, load_camera(options.camera));
   RerankResult result{.people = data.people.size()};
   console.progress(concat("logging the behaviour of ", result.people, " people"));
   INK_CHECK_OK(record_devices(options.out, data));
-  INK_TRY(const DeviceSlates devices, read_devices(data, options));
+  INK_TRY(const DeviceSlates devices, load_devices(options.out, data));
   result.log_seconds = seconds_since(start);
 
   console.progress("training the global model and a patch for each person");
@@ -191,20 +200,14 @@ Result<RerankResult> run_rerank(const DemoOptions& options, Console& console) {
   Reranker reranker(data.schema, clock);
   INK_CHECK_OK(reranker.set_model(std::move(global)));
   INK_TRY(const std::size_t best, compare_pulls(reranker, data, learnt, result));
-  INK_TRY(const auto by_global,
-          serve(reranker, data, [](std::size_t) -> const Patch* { return nullptr; }));
-  INK_TRY(const auto by_person,
-          serve(reranker, data, [&](std::size_t i) { return &learnt[i].patches[best]; }));
-  INK_TRY(result.global, quality(by_global, options.seed));
-  INK_TRY(result.personal, quality(by_person, options.seed));
-  INK_TRY(const auto global_nll, evaluate(Metric::kNll, by_global));
-  INK_TRY(const auto personal_nll, evaluate(Metric::kNll, by_person));
-  Rng rng(options.seed, "bootstrap");
-  INK_TRY(result.nll_gain, bootstrap_difference(global_nll, personal_nll, rng));
-  result.people_worse = share_worse(global_nll, personal_nll);
-  result.test_slates = by_global.size();
-  INK_TRY(const Bytes patch, encode_patch(learnt.front().patches[best]));
+
+  console.progress("serving the test slates");
+  std::vector<Patch> chosen;
+  for (const Learnt& l : learnt) chosen.push_back(l.patches[best]);
+  INK_CHECK_OK(save_patches(options.out, data, chosen));
+  INK_TRY(const Bytes patch, encode_patch(chosen.front()));
   result.patch_bytes = patch.size();
+  INK_CHECK_OK(measure(reranker, data, options, result));
   result.seconds = seconds_since(start);
   return result;
 }

@@ -5,19 +5,22 @@
 #include <string>
 #include <vector>
 
+#include "autograd/data/fashion_mnist.h"
 #include "rerank/metrics.h"
 #include "runtime/base/file.h"
 #include "runtime/base/result.h"
 #include "runtime/model.h"
-#include "tools/datasets/choice_data.h"
+#include "tools/datasets/camera.h"
 
 namespace inkling::tools {
 
 class Console;
 
 struct DemoOptions {
-  Path out = "build/demo";              // summary.json, report.html and the working files
-  Path npm = "build/npm/node_modules";  // where set-up put the pretrained models
+  Path out = "build/demo";                  // summary.json, report.html and the working files
+  Path npm = "build/npm/node_modules";      // where set-up put the pretrained models
+  Path fashion_mnist{kFashionMnistFolder};  // where Debian's dataset-fashion-mnist puts it
+  Path camera{kCameraFile};                 // and r-cran-bayesm
   std::uint64_t seed = 1;
   unsigned threads = 2;
 };

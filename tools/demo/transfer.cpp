@@ -258,8 +258,8 @@ std::vector<std::size_t> few_of_each(const LabelledImages& train, Classes classe
 
 Result<TransferResult> run_transfer(const DemoOptions& options, Console& console) {
   TransferResult result{.pictures_per_class = kPicturesPerClass};
-  INK_TRY(const LabelledImages train, load_fashion_mnist(DataSplit::kTrain));
-  INK_TRY(const LabelledImages test, load_fashion_mnist(DataSplit::kTest));
+  INK_TRY(const LabelledImages train, load_fashion_mnist(DataSplit::kTrain, options.fashion_mnist));
+  INK_TRY(const LabelledImages test, load_fashion_mnist(DataSplit::kTest, options.fashion_mnist));
   INK_TRY(const Base base, train_base(train, options, console, result));
 
   console.progress("learning three new classes");

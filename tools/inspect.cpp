@@ -1,0 +1,94 @@
+// inkling inspect: what a model file holds, and how it would run here.
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model.h"
+#include "runtime/session.h"
+#include "tools/command.h"
+#include "tools/console.h"
+
+namespace inkling::tools {
+namespace {
+
+struct InspectSpec {
+  Path model;
+  bool json = false;
+};
+
+nlohmann::ordered_json describe(const Model& model, const Session& session) {
+  using Json = nlohmann::ordered_json;
+  const auto value = [&](ValueId id, const std::string& name) {
+    return Json{{"name", name}, {"spec", concat(model.graph.spec(id))}};
+  };
+  Json inputs = Json::array(), outputs = Json::array(), variables = Json::array(),
+       steps = Json::array();
+  for (const ValueId id : model.graph.inputs())
+    inputs.push_back(value(id, model.graph.value(id).name));
+  for (const NamedValue& output : model.graph.outputs())
+    outputs.push_back(value(output.value, output.name));
+  for (const ValueId id : model.graph.variables())
+    variables.push_back(value(id, model.graph.value(id).name));
+  for (const auto& step : session.steps()) {
+    steps.push_back(
+        {{"op", op_name(step.op)}, {"kernel", step.kernel}, {"label", std::string(step.label)}});
+  }
+  return {{"schema_version", 1},
+          {"metadata", model.metadata},
+          {"inputs", inputs},
+          {"outputs", outputs},
+          {"variables", variables},
+          {"nodes", model.graph.nodes().size()},
+          {"steps", steps},
+          {"arena_bytes", session.arena_bytes()},
+          {"arena_lower_bound_bytes", session.arena_lower_bound()},
+          {"packed_bytes", session.packed_bytes()},
+          {"variable_bytes", session.variable_bytes()}};
+}
+
+void print(const nlohmann::ordered_json& d, std::ostream& out) {
+  for (const char* kind : {"inputs", "outputs", "variables"}) {
+    for (const auto& v : d[kind]) {
+      out << kind << "  " << v["name"].get<std::string>() << "  " << v["spec"].get<std::string>()
+          << "\n";
+    }
+  }
+  for (const auto& [key, text] : d["metadata"].items())
+    out << "metadata  " << key << "  " << text.get<std::string>() << "\n";
+  out << "memory  arena " << d["arena_bytes"] << " bytes (lower bound "
+      << d["arena_lower_bound_bytes"] << "), packed weights " << d["packed_bytes"] << ", variables "
+      << d["variable_bytes"] << "\n";
+  out << "plan  " << d["nodes"] << " nodes run as " << d["steps"].size() << " steps\n";
+  std::size_t i = 0;
+  for (const auto& step : d["steps"]) {
+    out << "  " << i++ << "  " << step["op"].get<std::string>() << "  "
+        << step["kernel"].get<std::string>() << "  " << step["label"].get<std::string>() << "\n";
+  }
+}
+
+Result<void> inspect(const InspectSpec& spec, Console& console) {
+  INK_TRY(const Model model, open_model(spec.model));
+  INK_TRY(const Session session, Session::create(model.graph));
+  const auto description = describe(model, session);
+  if (spec.json) {
+    console.out() << description.dump(2) << "\n";
+  } else {
+    print(description, console.out());
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& root, Action& chosen) {
+  auto spec = std::make_shared<InspectSpec>();
+  CLI::App* app =
+      root.add_subcommand("inspect", "Show what a model file holds and how it would run");
+  app->add_option("model", spec->model, "Model file")->type_name("FILE.ink")->required();
+  app->add_flag("--json", spec->json, "Print one JSON object");
+  app->callback(
+      [&chosen, spec] { chosen = [spec](Console& console) { return inspect(*spec, console); }; });
+}
+
+}  // namespace inkling::tools
