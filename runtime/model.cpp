@@ -3,6 +3,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/op.h"
 #include "runtime/schema/model_generated.h"
@@ -142,6 +143,16 @@ tl::unexpected<Error> corrupt(const auto&... parts) {
   return fail(ErrorCode::kCorrupt, "model: ", parts...);
 }
 
+// A verified list may still lie at any multiple of four: the verifier looks at a vector's length
+// field, not at how its elements are aligned. So elements are copied out as bytes.
+std::vector<std::int64_t> read_integers(const flatbuffers::Vector<std::int64_t>* list) {
+  std::vector<std::int64_t> values(list ? list->size() : 0);
+  if (!values.empty())
+    std::memcpy(values.data(), list->Data(), values.size() * sizeof(std::int64_t));
+  for (std::int64_t& value : values) value = flatbuffers::EndianScalar(value);
+  return values;
+}
+
 class Decoder {
  public:
   Decoder(const schema::Model& source, ByteSpan weights, std::shared_ptr<const void> owner)
@@ -182,7 +193,7 @@ class Decoder {
     if (leaf.dtype() > static_cast<std::uint8_t>(DType::kU8))
       return corrupt("element type ", int{leaf.dtype()});
     if (!leaf.shape()) return corrupt("a value without a shape");
-    const std::vector<std::int64_t> dims(leaf.shape()->begin(), leaf.shape()->end());
+    const std::vector<std::int64_t> dims = read_integers(leaf.shape());
     const auto shape = Shape::from(dims);
     if (!shape) return corrupt(shape.error().message);
     const TensorSpec spec{static_cast<DType>(leaf.dtype()), *shape};
@@ -242,13 +253,9 @@ class Decoder {
       case 1:
         attrs.set(key, attribute.real());
         return {};
-      case 2: {
-        std::vector<std::int64_t> list;
-        if (attribute.integers())
-          list.assign(attribute.integers()->begin(), attribute.integers()->end());
-        attrs.set(key, std::move(list));
+      case 2:
+        attrs.set(key, read_integers(attribute.integers()));
         return {};
-      }
       default:
         return corrupt("attribute type ", int{attribute.type()});
     }
