@@ -22,12 +22,11 @@ namespace inkling::tools {
 
 namespace {
 
-constexpr std::size_t kRounds = 12, kCohort = 48, kCohortMin = 40;
+constexpr std::size_t kRounds = 9, kCohort = 48, kCohortMin = 40;
 constexpr std::size_t kDrillRound =
     2;  // one device of this round is killed after it has shared its keys
 constexpr std::size_t kLocalSteps = 2;
-// Chosen on the training slates: of the rates and step counts tried, the lowest training loss after
-// twelve rounds.
+// Chosen on the training slates: of the rates and step counts tried, the lowest training loss.
 constexpr double kRate = 1.0, kClip = 4.0;
 constexpr unsigned kRingBits = 32;
 
