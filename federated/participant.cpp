@@ -10,6 +10,7 @@ namespace {
 
 // KeyValue names. The seat is kept as the invitation's bytes: the device hashes the very plan and
 // model that it was given.
+static_assert(kTaskModelBytesMax + 2 * kPlanBytesMax <= kValueBytesMax);
 constexpr std::string_view kSeatKey = "round/seat";
 constexpr std::string_view kRecordKey = "round/record";
 constexpr std::string_view kLastKey = "round/last";

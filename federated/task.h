@@ -15,7 +15,8 @@ namespace inkling::federated {
 
 inline constexpr std::uint32_t kLocalStepsMax = 100'000;
 inline constexpr std::size_t kPlanBytesMax = 4096;
-inline constexpr std::size_t kTaskModelBytesMax = std::size_t{64} << 20;
+// A device keeps its seat, model and all, as one value of its KeyValue.
+inline constexpr std::size_t kTaskModelBytesMax = std::size_t{15} << 20;
 
 struct Plan {
   std::string kind;               // names the local training, e.g. "conditional_logit"

@@ -67,6 +67,10 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
   const bool fresh = !stored && stored.error().code == ErrorCode::kNotFound;
   if (fresh) stored = initial_model;
   INK_CHECK_OK(stored);
+  if (stored->size() > federated::kTaskModelBytesMax) {
+    return fail(ErrorCode::kResourceLimit, "coordinator: a model of ", stored->size(),
+                " bytes, devices take up to ", federated::kTaskModelBytesMax);
+  }
   auto state = std::make_unique<State>(State{.spec = spec,
                                              .server = std::move(server),
                                              .authority = authority,

@@ -281,6 +281,34 @@ TEST_F(CoordinatorTest, AcknowledgesNothingOnceTheJournalHasFailed) {
   EXPECT_EQ(world.reports().at(0).survivors, kDevices);
 }
 
+TEST_F(CoordinatorTest, PlaysWithTheLargestModelThatADeviceCanKeepAndRefusesALargerOne) {
+  TaskWorld world(folder_, kDevices);
+  const auto open = [&](const Model& model) {
+    return Coordinator::open(world.spec,
+                             make_identity(task_authority(), secagg::Role::kServer, {0, 255}),
+                             task_authority().public_key(), folder_ / "large",
+                             encode_model(model).value(), world.server_entropy);
+  };
+  const auto model_of = [](std::size_t bytes) {
+    Model model;
+    model.graph.output("x", model.graph.variable("x", Tensor::from<float>(Shape({1}), {1.0f})));
+    model.graph.constant(Tensor::zeros({DType::kF32, Shape({std::int64_t(bytes / 4)})}));
+    return model;
+  };
+  const std::size_t overhead = encode_model(model_of(4)).value().size();
+  const auto refused = open(model_of(federated::kTaskModelBytesMax));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceLimit);
+
+  auto opened = open(model_of(federated::kTaskModelBytesMax - overhead));
+  ASSERT_TRUE(opened) << opened.error().message;
+  world.coordinator.emplace(*std::move(opened));
+  const auto seated = world.step(0);  // and keeps its seat
+  ASSERT_FALSE(seated);
+  EXPECT_EQ(seated.error().code, ErrorCode::kNetwork) << seated.error().message;
+  EXPECT_EQ(world.accepted, 1u);
+}
+
 TEST_F(CoordinatorTest, RefusesACorruptFirstModelAndTakesAGoodOneLater) {
   TaskWorld world(folder_, kDevices);
   Bytes damaged = world.first_model();
