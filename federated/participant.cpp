@@ -81,7 +81,7 @@ Result<Invitation> Participant::find_seat(Participation& report) {
   INK_TRY(const Bytes answer, transport_.exchange(path, {}, spec_.patience_ms));
   report.bytes_down += answer.size();
   INK_TRY(Invitation seat, decode_invitation(answer));
-  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.put(kSeatKey, answer));
+  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.insert(kSeatKey, answer));
   return seat;
 }
 
@@ -123,9 +123,7 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
 
 // Puts the attempt behind us; its secrets go.
 Result<void> Participant::leave(const secagg::Attempt& attempt) {
-  INK_CHECK_OK(state_.put(kLastKey, encode_attempt(attempt)));
-  INK_CHECK_OK(state_.erase(kRecordKey));
-  return state_.erase(kSeatKey);
+  return state_.apply({{kLastKey, encode_attempt(attempt)}, {kRecordKey}, {kSeatKey}});
 }
 
 Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
@@ -163,7 +161,7 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
                         {.delta = update.delta, .weight = update.weight, .metrics = update.metrics},
                         spec_.rounding ? *spec_.rounding : entropy_));
   if (spec_.keeps_input)
-    INK_CHECK_OK(state_.put(input_key(round.seat.attempt), encode_values(values)));
+    INK_CHECK_OK(state_.supersede(input_key(round.seat.attempt), encode_values(values)));
   INK_TRY(const secagg::Reply reply, round.client.set_input(values));
   round.input_given = true;
   return send(round, reply, report);
@@ -171,7 +169,8 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
 
 Result<void> Participant::send(Round& round, const secagg::Reply& reply, Participation& report) {
   if (reply.to_send.empty()) return {};
-  INK_CHECK_OK(state_.put(kRecordKey, reply.record));
+  // Each record of a round holds the secrets of the one before; leave() overwrites them all.
+  INK_CHECK_OK(state_.supersede(kRecordKey, reply.record));
   INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
   report.bytes_up += reply.to_send.size();
   INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));
