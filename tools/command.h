@@ -29,5 +29,6 @@ void add_demo(CLI::App& root, Action& chosen);
 void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
+void add_simulate(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools
