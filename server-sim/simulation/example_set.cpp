@@ -38,8 +38,8 @@ Result<ExampleSet> ExampleSet::from_pixels(const Shape& features, Bytes pixels, 
   ExampleSet set(features, std::move(labels), label_count);
   INK_CHECK_OK(set.check(pixels.size()));
   set.pixels_ = std::move(pixels);
-  set.mean_ = mean;
-  set.inverse_deviation_ = 1.0f / deviation;
+  for (std::size_t byte = 0; byte < set.value_of_.size(); ++byte)
+    set.value_of_[byte] = (static_cast<float>(byte) - mean) / deviation;
   return set;
 }
 
@@ -54,9 +54,7 @@ void ExampleSet::fill_features(std::size_t example, std::span<float> to) const {
     return;
   }
   const std::uint8_t* from = pixels_.data() + example * count;
-  float* out = to.data();
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = (static_cast<float>(from[i]) - mean_) * inverse_deviation_;
+  std::transform(from, from + count, to.begin(), [&](std::uint8_t p) { return value_of_[p]; });
 }
 
 }  // namespace inkling

@@ -5,6 +5,7 @@
 // An example is a tensor of features and one label: a class, or the alternative that was chosen in
 // a slate. Pictures stay bytes until a batch is filled.
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -45,7 +46,7 @@ class ExampleSet {
   std::uint32_t label_count_;
   std::vector<float> values_;
   Bytes pixels_;
-  float mean_ = 0, inverse_deviation_ = 1;
+  std::array<float, 256> value_of_{};  // of a byte of pixels_
 };
 
 }  // namespace inkling

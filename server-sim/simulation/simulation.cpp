@@ -42,8 +42,10 @@ std::vector<Group> cut_groups(const CohortOutcome& cohort, std::size_t size) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t begin = part(cohort.reported.size(), i);
     const std::size_t end = part(cohort.reported.size(), i + 1);
+    const std::size_t lost = part(cohort.lost.size(), i + 1) - part(cohort.lost.size(), i);
+    // More than the protocol stands: the others count as not having joined.
     groups.push_back({std::span(cohort.reported).subspan(begin, end - begin),
-                      part(cohort.lost.size(), i + 1) - part(cohort.lost.size(), i), i});
+                      std::min(lost, (end - begin) / 3), i});
   }
   return groups;
 }
@@ -59,6 +61,7 @@ struct Simulation::State {
   std::optional<Evaluator> evaluator;
   std::unique_ptr<Algorithm> algorithm;
   std::vector<float> parameters;
+  secagg::Hash model_hash{};  // of the parameters, while a round is played
   std::uint64_t round = 0;
   double virtual_s = 0;
   std::uint64_t clients_trained = 0;
@@ -178,7 +181,7 @@ secagg::RoundIdentity Simulation::State::identity(std::uint64_t group) const {
   return {.task = {'s', 'i', 'm'},
           .attempt = {.round = round, .attempt = static_cast<std::uint32_t>(group + 1)},
           .plan_hash = secagg::hash_of({as_bytes(spec.algorithm.name)}),
-          .model_hash = sha256(bytes_of(parameters)),
+          .model_hash = model_hash,
           .server_nonce = secagg::hash_of({nonce.bytes()})};
 }
 
@@ -345,6 +348,7 @@ Result<RoundRecord> Simulation::play_round() {
                      .virtual_s = s.virtual_s};
   if (cohort.complete) {
     const auto start = std::chrono::steady_clock::now();
+    s.model_hash = model_digest();
     const std::vector<Group> groups = cut_groups(cohort, s.spec.groups.size);
     std::vector<secagg::Config> configs;
     for (const Group& group : groups) {
