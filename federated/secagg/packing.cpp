@@ -16,34 +16,63 @@ static_assert(std::endian::native == std::endian::little, "words are stored as t
 
 constexpr std::size_t kGroup = 8;  // values; they fill kBits bytes
 
+constexpr std::make_integer_sequence<unsigned, kGroup> kEachOfGroup;
+
 // The words that kBits bytes fill, and one that the last value may seem to reach into.
 template <unsigned kBits>
 using Words = std::array<std::uint64_t, kBits / 8 + 2>;
 
-template <unsigned kBits, typename T>
-void pack_group(const T* lanes, std::uint8_t* out) {
-  constexpr std::uint64_t kMask = (std::uint64_t{1} << kBits) - 1;
+// kBits bytes as words and back, in moves of eight bytes: the last one ends where the group ends
+// and overlaps the one before it.
+template <unsigned kBits>
+Words<kBits> load_words(const std::uint8_t* in) {
+  constexpr unsigned kWhole = kBits / 8, kRest = 8 * (kBits % 8);
   Words<kBits> words{};
-  for (unsigned i = 0; i < kGroup; ++i) {
-    const std::uint64_t value = lanes[i] & kMask;
-    const unsigned word = i * kBits / 64, shift = i * kBits % 64;
-    words[word] |= value << shift;
-    if (shift + kBits > 64) words[word + 1] = value >> (64 - shift);
+  for (unsigned w = 0; w < kWhole; ++w) std::memcpy(&words[w], in + 8 * w, 8);
+  if constexpr (kRest > 0) {
+    std::memcpy(&words[kWhole], in + kBits - 8, 8);
+    words[kWhole] >>= 64 - kRest;
   }
-  std::memcpy(out, words.data(), kBits);
+  return words;
 }
 
-template <unsigned kBits, typename T>
-void add_group(const std::uint8_t* in, T* lanes) {
-  constexpr std::uint64_t kMask = (std::uint64_t{1} << kBits) - 1;
-  Words<kBits> words{};
-  std::memcpy(words.data(), in, kBits);
-  for (unsigned i = 0; i < kGroup; ++i) {
-    const unsigned word = i * kBits / 64, shift = i * kBits % 64;
-    std::uint64_t value = words[word] >> shift;
-    if (shift + kBits > 64) value |= words[word + 1] << (64 - shift);
-    lanes[i] = static_cast<T>(lanes[i] + (value & kMask));
+template <unsigned kBits>
+void store_words(const Words<kBits>& words, std::uint8_t* out) {
+  constexpr unsigned kWhole = kBits / 8, kRest = 8 * (kBits % 8);
+  for (unsigned w = 0; w < kWhole; ++w) std::memcpy(out + 8 * w, &words[w], 8);
+  if constexpr (kRest > 0) {
+    const std::uint64_t last = words[kWhole - 1] >> kRest | words[kWhole] << (64 - kRest);
+    std::memcpy(out + kBits - 8, &last, 8);
   }
+}
+
+// Value kIndex of a group, put into its words or taken from them.
+template <unsigned kBits, unsigned kIndex>
+void put(Words<kBits>& words, std::uint64_t value) {
+  constexpr unsigned kWord = kIndex * kBits / 64, kShift = kIndex * kBits % 64;
+  words[kWord] |= value << kShift;
+  if constexpr (kShift + kBits > 64) words[kWord + 1] = value >> (64 - kShift);
+}
+
+template <unsigned kBits, unsigned kIndex>
+std::uint64_t get(const Words<kBits>& words) {
+  constexpr unsigned kWord = kIndex * kBits / 64, kShift = kIndex * kBits % 64;
+  std::uint64_t value = words[kWord] >> kShift;
+  if constexpr (kShift + kBits > 64) value |= words[kWord + 1] << (64 - kShift);
+  return value & ((std::uint64_t{1} << kBits) - 1);
+}
+
+template <unsigned kBits, typename T, unsigned... kIndex>
+void pack_group(const T* lanes, std::uint8_t* out, std::integer_sequence<unsigned, kIndex...>) {
+  Words<kBits> words{};
+  (put<kBits, kIndex>(words, lanes[kIndex] & ((std::uint64_t{1} << kBits) - 1)), ...);
+  store_words<kBits>(words, out);
+}
+
+template <unsigned kBits, typename T, unsigned... kIndex>
+void add_group(const std::uint8_t* in, T* lanes, std::integer_sequence<unsigned, kIndex...>) {
+  const Words<kBits> words = load_words<kBits>(in);
+  ((lanes[kIndex] = static_cast<T>(lanes[kIndex] + get<kBits, kIndex>(words))), ...);
 }
 
 template <typename T>
@@ -57,12 +86,12 @@ constexpr Loops<T> loops_for() {
   return {.pack =
               [](const T* lanes, std::size_t groups, std::uint8_t* out) {
                 for (std::size_t g = 0; g < groups; ++g)
-                  pack_group<kBits>(lanes + g * kGroup, out + g * kBits);
+                  pack_group<kBits>(lanes + g * kGroup, out + g * kBits, kEachOfGroup);
               },
           .add =
               [](const std::uint8_t* in, std::size_t groups, T* lanes) {
                 for (std::size_t g = 0; g < groups; ++g)
-                  add_group<kBits>(in + g * kBits, lanes + g * kGroup);
+                  add_group<kBits>(in + g * kBits, lanes + g * kGroup, kEachOfGroup);
               }};
 }
 
