@@ -45,6 +45,11 @@ MaskStream open_stream(const StreamKey& key, AesPath path) {
                     material.subspan(key_bytes).first<AesCounter::kBlockBytes>(), path);
 }
 
+void prefetch(const std::uint8_t* memory, std::size_t size) {
+  constexpr std::size_t kLine = 64;
+  for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(memory + i, 1);
+}
+
 template <typename Lanes>
 void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path) {
   constexpr std::size_t kPass = kPassBytes / sizeof(typename Lanes::value_type);
@@ -53,7 +58,12 @@ void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path) {
   for (const Mask& mask : masks) streams.push_back(open_stream(mask.key, path));
   for (std::size_t begin = 0; begin < lanes.size(); begin += kPass) {
     const auto pass = std::span(lanes).subspan(begin, std::min(kPass, lanes.size() - begin));
+    const std::size_t end = begin + pass.size();
     for (std::size_t i = 0; i < masks.size(); ++i) {
+      if (i == 1) {  // while the other masks are applied, the next pass comes in
+        prefetch(reinterpret_cast<const std::uint8_t*>(lanes.data() + end),
+                 std::min(kPass, lanes.size() - end) * sizeof(lanes[0]));
+      }
       std::visit([&](auto& stream) { stream.accumulate(pass, masks[i].sign); }, streams[i]);
     }
   }
