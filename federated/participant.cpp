@@ -74,25 +74,35 @@ secagg::Identity Participant::identity() const {
                                      secagg::Secret<32>::copy_of(identity_.key.seed().reveal()))};
 }
 
-Result<Invitation> Participant::find_seat(Participation& report) {
+Result<Participant::FoundSeat> Participant::find_seat(Participation& report) {
   INK_TRY(const auto stored, find(state_, kSeatKey));
-  if (stored) return decode_invitation(*stored);
+  if (stored) {
+    INK_TRY(Invitation seat, decode_invitation(*stored));
+    return FoundSeat{std::move(seat), true};
+  }
   const std::string path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/join");
   INK_TRY(const Bytes answer, transport_.exchange(path, {}, spec_.patience_ms));
   report.bytes_down += answer.size();
   INK_TRY(Invitation seat, decode_invitation(answer));
-  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.put(kSeatKey, answer));
-  return seat;
+  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.insert(kSeatKey, answer));
+  return FoundSeat{std::move(seat), false};
 }
 
 Result<Participation> Participant::take_part(const LocalTraining& train) {
-  Participation report;
-  INK_TRY(Invitation seat, find_seat(report));
-  report.seat = seat.seat;
-  report.retry_ms = seat.retry_ms;
-  if (seat.seat != Seat::kTaken) return report;
-  report.attempt = seat.attempt;
+  for (;;) {
+    Participation report;
+    INK_TRY(FoundSeat found, find_seat(report));
+    report.seat = found.invitation.seat;
+    report.retry_ms = found.invitation.retry_ms;
+    if (report.seat != Seat::kTaken) return report;
+    report.attempt = found.invitation.attempt;
+    INK_CHECK_OK(play_seat(std::move(found.invitation), train, report));
+    if (report.gave_update || !found.resumed) return report;
+  }
+}
 
+Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
+                                    Participation& report) {
   INK_TRY(const secagg::Attempt last, last_attempt(state_));
   INK_TRY(const auto record, find(state_, kRecordKey));
   const secagg::ClientTask task{.task = seat.task,
@@ -118,18 +128,17 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
   INK_CHECK_OK(leave(round.seat.attempt));  // played, or broken
   INK_CHECK_OK(played);
   report.result = round.client.result();
-  return report;
+  return {};
 }
 
 // Puts the attempt behind us; its secrets go.
 Result<void> Participant::leave(const secagg::Attempt& attempt) {
-  INK_CHECK_OK(state_.put(kLastKey, encode_attempt(attempt)));
-  INK_CHECK_OK(state_.erase(kRecordKey));
-  return state_.erase(kSeatKey);
+  return state_.apply({{kLastKey, encode_attempt(attempt)}, {kRecordKey}, {kSeatKey}});
 }
 
 Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
   while (!is_over(round.client.phase())) {
+    report.gave_update = round.client.phase() >= secagg::ClientPhase::kMasked;
     const Bytes have = {round.last_type};
     INK_TRY(const Bytes message,
             transport_.exchange(round.path + "/poll", have, spec_.patience_ms));
@@ -163,7 +172,7 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
                         {.delta = update.delta, .weight = update.weight, .metrics = update.metrics},
                         spec_.rounding ? *spec_.rounding : entropy_));
   if (spec_.keeps_input)
-    INK_CHECK_OK(state_.put(input_key(round.seat.attempt), encode_values(values)));
+    INK_CHECK_OK(state_.supersede(input_key(round.seat.attempt), encode_values(values)));
   INK_TRY(const secagg::Reply reply, round.client.set_input(values));
   round.input_given = true;
   return send(round, reply, report);
@@ -171,7 +180,8 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
 
 Result<void> Participant::send(Round& round, const secagg::Reply& reply, Participation& report) {
   if (reply.to_send.empty()) return {};
-  INK_CHECK_OK(state_.put(kRecordKey, reply.record));
+  // Each record of a round holds the secrets of the one before; leave() overwrites them all.
+  INK_CHECK_OK(state_.supersede(kRecordKey, reply.record));
   INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
   report.bytes_up += reply.to_send.size();
   INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));

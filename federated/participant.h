@@ -51,6 +51,8 @@ struct ParticipantSpec {
 struct Participation {
   Seat seat = Seat::kWait;     // kTaken: a round was played to its end
   std::uint32_t retry_ms = 0;  // kWait
+  bool gave_update =
+      false;  // kTaken: a masked update was sent; false: the round went on without it
   secagg::Attempt attempt;
   secagg::RoundResult result;  // kTaken
   std::uint64_t bytes_up = 0,
@@ -68,13 +70,19 @@ class Participant {
         entropy_(entropy),
         clock_(clock) {}
 
-  // kNetwork: call again, also in another process. kProtocol, kVerification, kCorrupt: the server
-  // broke the protocol; the round is left for good.
+  // A round that ended without this device while it was stopped is left behind, and another seat
+  // asked for. kNetwork: call again, also in another process. kProtocol, kVerification, kCorrupt:
+  // the server broke the protocol; the round is left for good.
   Result<Participation> take_part(const LocalTraining& train);
 
  private:
   struct Round;
-  Result<Invitation> find_seat(Participation& report);
+  struct FoundSeat {
+    Invitation invitation;
+    bool resumed;  // from an earlier life
+  };
+  Result<FoundSeat> find_seat(Participation& report);
+  Result<void> play_seat(Invitation seat, const LocalTraining& train, Participation& report);
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);

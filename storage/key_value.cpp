@@ -46,9 +46,23 @@ Result<void> KeyValue::write(std::string_view verb, std::string_view name, ByteS
   return statement.run();
 }
 
-Result<void> KeyValue::put(std::string_view name, ByteSpan value) {
-  INK_CHECK_OK(write("REPLACE", name, value));
+Result<void> KeyValue::remove(std::string_view name) {
+  INK_CHECK_OK(check_name(name));
+  INK_TRY(Statement statement, database_.prepare("DELETE FROM pair WHERE name = ?"));
+  return statement.bind_text(1, name).run();
+}
+
+Result<void> KeyValue::apply(std::span<const Change> changes) {
+  INK_TRY(Transaction transaction, Transaction::begin(database_));
+  for (const Change& change : changes) {
+    INK_CHECK_OK(change.value ? write("REPLACE", change.name, *change.value) : remove(change.name));
+  }
+  INK_CHECK_OK(transaction.commit());
   return database_.scrub();
+}
+
+Result<void> KeyValue::supersede(std::string_view name, ByteSpan value) {
+  return write("REPLACE", name, value);
 }
 
 Result<void> KeyValue::insert(std::string_view name, ByteSpan value) {
@@ -71,8 +85,7 @@ Result<Bytes> KeyValue::get(std::string_view name) {
 Result<Bytes> KeyValue::take(std::string_view name) {
   INK_TRY(Transaction transaction, Transaction::begin(database_));
   INK_TRY(Bytes value, get(name));
-  INK_TRY(Statement statement, database_.prepare("DELETE FROM pair WHERE name = ?"));
-  INK_CHECK_OK(statement.bind_text(1, name).run());
+  INK_CHECK_OK(remove(name));
   INK_CHECK_OK(transaction.commit());
   // The value is already consumed: a reader that delays the overwriting must not lose it here.
   const auto scrubbed = database_.scrub();
@@ -90,13 +103,6 @@ Result<std::vector<std::string>> KeyValue::names(std::string_view prefix) {
     const std::string_view name = statement.text(0);
     if (name.starts_with(prefix)) names.emplace_back(name);
   }
-}
-
-Result<void> KeyValue::erase(std::string_view name) {
-  INK_CHECK_OK(check_name(name));
-  INK_TRY(Statement statement, database_.prepare("DELETE FROM pair WHERE name = ?"));
-  INK_CHECK_OK(statement.bind_text(1, name).run());
-  return database_.scrub();
 }
 
 Result<void> KeyValue::erase_all() {

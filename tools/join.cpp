@@ -48,7 +48,8 @@ class SeededRounding final : public secagg::EntropySource {
 void print(const federated::Participation& report, Console& console) {
   console.out() << nlohmann::json{{"round", report.attempt.round},
                                   {"attempt", report.attempt.attempt},
-                                  {"accepted", report.result.code == secagg::RoundCode::kOk},
+                                  {"accepted", report.gave_update &&
+                                                   report.result.code == secagg::RoundCode::kOk},
                                   {"survivors", report.result.survivors},
                                   {"bytes_up", report.bytes_up},
                                   {"bytes_down", report.bytes_down}}

@@ -100,6 +100,24 @@ TEST_F(CoordinatorTest, LeavesOutAndReportsADeviceThatDiesAfterItsShares) {
   EXPECT_EQ(reports[0].dropped[0].phase, int(secagg::ServerPhase::kMasking));
 }
 
+TEST_F(CoordinatorTest, SeatsADeviceInTheNextRoundThatMissedTheEndOfTheLast) {
+  TaskWorld world(folder_, kDevices);
+  world.spec.rounds = 2;
+  world.reopen();
+  TestDevice& late = world.devices[2];
+  late.dies_after = "shares";
+  ASSERT_TRUE(world.run());
+  late.dead = false;
+  late.dies_after.clear();
+  for (TestDevice& device : world.devices) device.rounds_to_play = &device == &late ? 1 : 2;
+  ASSERT_TRUE(world.run());
+  ASSERT_EQ(late.played.size(), 1u) << (late.error ? late.error->message : "");
+  EXPECT_EQ(late.played[0].attempt, (secagg::Attempt{2, 1}));
+  EXPECT_TRUE(late.played[0].gave_update);
+  EXPECT_EQ(world.reports()[1].survivors, kDevices);
+  EXPECT_TRUE(world.reports()[1].dropped.empty());
+}
+
 TEST_F(CoordinatorTest, CountsADeviceThatDiesAfterItsMaskedUpdate) {
   TaskWorld world(folder_, kDevices);
   world.devices[4].dies_after = "masked";
@@ -121,10 +139,12 @@ TEST_F(CoordinatorTest, FollowsAnAttemptWithTooFewByOneWithFreshKeys) {
   EXPECT_TRUE(world.reports()[0].sum.empty());
   EXPECT_EQ(world.parameters(), before);
 
-  for (TestDevice& device : world.devices) {  // the dead are back, still in the attempt that failed
-    device.dead = false;
-    device.dies_after.clear();
-    device.rounds_to_play = 2;
+  // The dead are back, their seats still in the attempt that failed without them.
+  const auto died = [](std::size_t i) { return i < 3; };
+  for (std::size_t i = 0; i < kDevices; ++i) {
+    world.devices[i].dead = false;
+    world.devices[i].dies_after.clear();
+    world.devices[i].rounds_to_play = died(i) ? 1 : 2;
   }
   ASSERT_TRUE(world.run());
   expect_moved_by_mean_delta(world, before, kEveryone);
@@ -133,10 +153,15 @@ TEST_F(CoordinatorTest, FollowsAnAttemptWithTooFewByOneWithFreshKeys) {
   EXPECT_EQ(reports[1].attempt, (secagg::Attempt{1, 2}));
   EXPECT_EQ(reports[1].code, secagg::RoundCode::kOk);
   EXPECT_EQ(reports[1].sum, world.plain_sum({1, 2}, kEveryone));
-  for (const TestDevice& device : world.devices) {
-    ASSERT_EQ(device.played.size(), 2u) << (device.error ? device.error->message : "");
-    EXPECT_EQ(device.played[0].result.code, secagg::RoundCode::kTooFewClients);
-    EXPECT_EQ(device.played[1].result.code, secagg::RoundCode::kOk);
+  for (std::size_t i = 0; i < kDevices; ++i) {
+    const TestDevice& device = world.devices[i];
+    ASSERT_EQ(device.played.size(), died(i) ? 1u : 2u)
+        << (device.error ? device.error->message : "");
+    if (!died(i)) {
+      EXPECT_EQ(device.played[0].result.code, secagg::RoundCode::kTooFewClients);
+    }
+    EXPECT_EQ(device.played.back().attempt, (secagg::Attempt{1, 2}));
+    EXPECT_EQ(device.played.back().result.code, secagg::RoundCode::kOk);
   }
 }
 

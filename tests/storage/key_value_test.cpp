@@ -39,6 +39,18 @@ TEST_F(KeyValueTest, KeepsReplacesAndErases) {
   EXPECT_THAT(*store.names(), IsEmpty());
 }
 
+TEST_F(KeyValueTest, ChangesAreAppliedTogetherOrNotAtAll) {
+  KeyValue store = open();
+  ASSERT_TRUE(store.put("record", Bytes{1}));
+  ASSERT_TRUE(store.apply({{"last", Bytes{7}}, {"record"}, {"absent"}}));
+  EXPECT_THAT(*store.names(), ElementsAre("last"));
+  const std::string too_long(kKeyBytesMax + 1, 'k');
+  EXPECT_EQ(store.apply({{"last"}, {"new", Bytes{2}}, {too_long}}).error().code,
+            ErrorCode::kInvalidArgument);
+  EXPECT_THAT(*store.names(), ElementsAre("last"));
+  EXPECT_EQ(*store.get("last"), Bytes{7});
+}
+
 TEST_F(KeyValueTest, InsertNeverReplaces) {
   KeyValue store = open();
   ASSERT_TRUE(store.insert("answered", Bytes{1}));
@@ -66,6 +78,10 @@ TEST_F(KeyValueTest, ErasedReplacedAndTakenSecretsAreInNoFile) {
   ASSERT_TRUE(store.insert("b", as_bytes("third-secret-canary")));
   ASSERT_TRUE(store.take("b"));
   EXPECT_THAT(files_with("third-secret-canary"), IsEmpty());
+  ASSERT_TRUE(store.supersede("d", as_bytes("superseded-secret-canary")));
+  ASSERT_TRUE(store.supersede("d", as_bytes("newest")));
+  ASSERT_TRUE(store.apply({{"d"}}));
+  EXPECT_THAT(files_with("superseded-secret-canary"), IsEmpty());
   ASSERT_TRUE(store.insert("c", as_bytes("fourth-secret-canary")));
   ASSERT_TRUE(store.erase_all());
   EXPECT_THAT(files_with("fourth-secret-canary"), IsEmpty());

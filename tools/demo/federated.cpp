@@ -146,16 +146,24 @@ Result<Process> start_device(const Layout& at, UserId person, const std::string&
   return Process::start_self(arguments, folder / "join.json", folder / "join.log");
 }
 
+// Messages of the devices that took part to the end of their round.
+struct Traffic {
+  double up = 0, down = 0;
+  std::size_t devices = 0;
+};
+
 // What a device printed about the round that it played.
-Result<void> add_traffic(const Path& folder, double& up, double& down) {
+Result<void> add_traffic(const Path& folder, Traffic& traffic) {
   INK_TRY(const Bytes text, read_file(folder / "join.json", 4096));
   const auto line = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
-  if (!line.is_object() || !line.contains("bytes_up") || !line.value("accepted", false)) {
+  if (!line.is_object() || !line.contains("bytes_up")) {
     return fail(ErrorCode::kFailedPrecondition, "federated: ", folder.string(),
                 " did not report a round: see join.log there");
   }
-  up += line["bytes_up"].get<double>();
-  down += line["bytes_down"].get<double>();
+  if (!line.value("accepted", false)) return {};  // dropped for being late
+  traffic.up += line["bytes_up"].get<double>();
+  traffic.down += line["bytes_down"].get<double>();
+  ++traffic.devices;
   return {};
 }
 
@@ -169,8 +177,8 @@ std::vector<UserId> draw_cohort(const ChoiceData& data, std::uint64_t seed, std:
 }
 
 Result<void> play_round(const Layout& at, const ChoiceData& data, const std::string& port,
-                        std::uint64_t seed, std::size_t round, FederatedResult& result, double& up,
-                        double& down) {
+                        std::uint64_t seed, std::size_t round, FederatedResult& result,
+                        Traffic& traffic) {
   const std::vector<UserId> cohort = draw_cohort(data, seed, round);
   std::vector<Process> devices;
   for (const UserId person : cohort) {
@@ -192,7 +200,7 @@ Result<void> play_round(const Layout& at, const ChoiceData& data, const std::str
       return fail(ErrorCode::kFailedPrecondition, "federated: a device of round ", round,
                   " ended with status ", status, ": see ", (folder / "join.log").string());
     }
-    INK_CHECK_OK(add_traffic(folder, up, down));
+    INK_CHECK_OK(add_traffic(folder, traffic));
   }
   return {};
 }
@@ -279,17 +287,16 @@ Result<FederatedResult> run_federated(const DemoOptions& options, Console& conso
 
   std::string port;
   INK_TRY(Process server, start_server(at, port));
-  double up = 0, down = 0;
-  std::size_t played = 0;
+  Traffic traffic;
   for (std::size_t round = 1; round <= kRounds; ++round) {
     console.progress(concat("federated round ", round, " of ", kRounds, ": ", kCohort, " devices"));
-    INK_CHECK_OK(play_round(at, data, port, options.seed, round, result, up, down));
-    played += kCohort - (round == kDrillRound ? 1 : 0);
+    INK_CHECK_OK(play_round(at, data, port, options.seed, round, result, traffic));
   }
   server.send(SIGTERM);
   (void)server.wait();  // ended by that signal
-  result.bytes_up_per_client = up / static_cast<double>(played);
-  result.bytes_down_per_client = down / static_cast<double>(played);
+  const auto devices = static_cast<double>(std::max<std::size_t>(traffic.devices, 1));
+  result.bytes_up_per_client = traffic.up / devices;
+  result.bytes_down_per_client = traffic.down / devices;
   INK_TRY(RoundStore store, RoundStore::open(at.state / "rounds.sqlite"));
   INK_CHECK_OK(compare_sums(at, data, store, result));
   INK_CHECK_OK(measure_models(store, data, options.seed, result));
