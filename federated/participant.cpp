@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "federated/round_privacy.h"
 #include "federated/secagg/envelope.h"
 
 namespace inkling::federated {
@@ -159,6 +160,7 @@ Result<void> Participant::play(Round& round, const LocalTraining& train, Partici
 
 Result<void> Participant::give_input(Round& round, const LocalTraining& train,
                                      Participation& report) {
+  INK_CHECK_OK(check_budget(round));
   INK_TRY(const Plan plan, decode_plan(round.seat.plan));
   INK_TRY(const LocalUpdate update, train(plan, round.seat.model));
   const secagg::Config& config = *round.client.config();
@@ -170,7 +172,7 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
   INK_TRY(const auto values,
           encode_update(config, round.client.context(),
                         {.delta = update.delta, .weight = update.weight, .metrics = update.metrics},
-                        spec_.rounding ? *spec_.rounding : entropy_));
+                        UpdateRandomness(spec_.rounding ? *spec_.rounding : entropy_, entropy_)));
   if (spec_.keeps_input)
     INK_CHECK_OK(state_.supersede(input_key(round.seat.attempt), encode_values(values)));
   INK_TRY(const secagg::Reply reply, round.client.set_input(values));
@@ -178,13 +180,47 @@ Result<void> Participant::give_input(Round& round, const LocalTraining& train,
   return send(round, reply, report);
 }
 
+Result<void> Participant::check_budget(const Round& round) {
+  if (!spec_.budget) return {};
+  if (!spec_.ledger) {
+    return fail(ErrorCode::kInvalidArgument, "participant: a privacy budget needs a ledger");
+  }
+  const auto mechanism = mechanism_of(*round.client.config());
+  INK_TRY(const auto uses, spec_.ledger->uses_of(round.seat.task));
+  if (!mechanism || uses.has_unprotected) {
+    return fail(ErrorCode::kResourceLimit, "participant: ", mechanism ? "a past" : "this",
+                " round has no noise, the privacy budget is epsilon ", spec_.budget->epsilon);
+  }
+  INK_TRY(const bool exceeds, uses.accountant.would_exceed({*mechanism}, *spec_.budget));
+  if (!exceeds) return {};
+  return fail(ErrorCode::kResourceLimit, "participant: this round would exceed epsilon ",
+              spec_.budget->epsilon, " at delta ", spec_.budget->delta);
+}
+
+// Once an update is masked it may leave the device, also after a restart.
+Result<void> Participant::enter_in_ledger(const Round& round, std::uint64_t bytes) {
+  if (!spec_.ledger) return {};
+  const secagg::Config& config = *round.client.config();
+  return spec_.ledger->append({.when_ms = clock_.unix_ms(),
+                               .task = round.seat.task,
+                               .round = round.seat.attempt.round,
+                               .attempt = round.seat.attempt.attempt,
+                               .what = concat("masked update of ", config.dimension,
+                                              " parameters and ", config.metrics, " metrics"),
+                               .bytes = bytes,
+                               .cohort_min = config.n_min,
+                               .mechanism = mechanism_of(config)});
+}
+
 Result<void> Participant::send(Round& round, const secagg::Reply& reply, Participation& report) {
   if (reply.to_send.empty()) return {};
+  INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));
+  if (sent.type == secagg::MessageType::kMasked)
+    INK_CHECK_OK(enter_in_ledger(round, reply.to_send.size()));
   // Each record of a round holds the secrets of the one before; leave() overwrites them all.
   INK_CHECK_OK(state_.supersede(kRecordKey, reply.record));
   INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
   report.bytes_up += reply.to_send.size();
-  INK_TRY(const secagg::Envelope sent, secagg::open_envelope(reply.to_send));
   if (spec_.progress) spec_.progress(secagg::message_type_name(sent.type));
   return {};
 }

@@ -11,9 +11,11 @@
 // kNetwork with a pause of its choosing. One thread at a time.
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "federated/privacy/ledger.h"
 #include "federated/secagg/client.h"
 #include "federated/task.h"
 #include "federated/transport.h"
@@ -38,9 +40,15 @@ using Progress =
 struct ParticipantSpec {
   secagg::PublicKey authority{};  // certifies clients and the server
   secagg::Policy policy;
+  // What has left this device is written there before it leaves; must outlive the participant. Null
+  // only where nobody's data is at stake.
+  privacy::Ledger* ledger = nullptr;
+  // The most that a task may come to, whatever the server says: a round that would go beyond it, or
+  // that has no noise at all, is refused (kResourceLimit) before training. Needs the ledger.
+  std::optional<privacy::Budget> budget = {};
   std::int64_t patience_ms = 120'000;  // for one answer of the server
   // Where stochastic rounding draws from; null: the entropy source of the keys. An experiment that
-  // must be reproducible gives a seeded one here, and here only: keys are never seeded.
+  // must be reproducible gives a seeded one here, and here only: keys and noise are never seeded.
   secagg::EntropySource* rounding = nullptr;
   // Keeps the ring values that were masked, so that their sum can be checked against what the
   // server learnt.
@@ -85,6 +93,8 @@ class Participant {
   Result<void> play_seat(Invitation seat, const LocalTraining& train, Participation& report);
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
+  Result<void> check_budget(const Round& round);
+  Result<void> enter_in_ledger(const Round& round, std::uint64_t bytes);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);
   Result<void> leave(const secagg::Attempt& attempt);
   secagg::Identity identity() const;

@@ -4,7 +4,10 @@
 #include <array>
 #include <cmath>
 
+#include "federated/privacy/discrete_gaussian.h"
+#include "federated/privacy/skellam.h"
 #include "federated/rotation.h"
+#include "federated/round_privacy.h"
 
 namespace inkling::federated {
 
@@ -35,9 +38,12 @@ class Fractions {
 
 // floor(x + u) is x rounded up with probability frac(x). The bound only cuts float error: clipped
 // values are inside it.
-std::uint64_t to_ring(double x, double bound, const secagg::Config& config, Fractions& random) {
-  const double rounded = std::clamp(std::floor(x + random.next()), -bound, bound);
-  return static_cast<std::uint64_t>(static_cast<std::int64_t>(rounded)) & config.ring_mask();
+std::int64_t round_at_random(double x, double bound, Fractions& random) {
+  return static_cast<std::int64_t>(std::clamp(std::floor(x + random.next()), -bound, bound));
+}
+
+std::uint64_t to_ring(std::int64_t value, const secagg::Config& config) {
+  return static_cast<std::uint64_t>(value) & config.ring_mask();
 }
 
 double from_ring(std::uint64_t value, const secagg::Config& config) {
@@ -77,25 +83,65 @@ std::vector<float> weigh_and_clip(const secagg::Config& config, const ClientUpda
   return out;
 }
 
+// The update in steps of 1 / scale. With noise the rounding is drawn again until the norm is what
+// the accountant assumes, which takes less than two draws on average.
+Result<std::vector<std::int64_t>> quantise(const secagg::Config& config,
+                                           std::span<const float> flat, Fractions& random) {
+  constexpr int kDrawsMax = 200;
+  const auto bound = static_cast<double>(config.quantised_max());
+  const double norm_max = rounded_norm_max(config);
+  std::vector<std::int64_t> steps(flat.size());
+  for (int draw = 0; draw < kDrawsMax; ++draw) {
+    double square = 0;
+    for (std::size_t i = 0; i < flat.size(); ++i) {
+      steps[i] = round_at_random(flat[i] * config.scale, bound, random);
+      square += static_cast<double>(steps[i]) * static_cast<double>(steps[i]);
+    }
+    if (config.noise == secagg::Noise::kNone || square <= norm_max * norm_max) return steps;
+  }
+  return fail(ErrorCode::kInvalidArgument, "update: no rounding within the norm of ", norm_max,
+              " steps in ", kDrawsMax, " draws");
+}
+
+Result<void> add_noise(const secagg::Config& config, std::span<std::int64_t> steps,
+                       secagg::EntropySource& entropy) {
+  if (config.noise == secagg::Noise::kNone) return {};
+  INK_TRY(privacy::RandomBits bits, privacy::RandomBits::create(entropy));
+  const auto add = [&](const auto& noise) {
+    for (std::int64_t& step : steps) step += noise.sample(bits);
+  };
+  if (config.noise == secagg::Noise::kSkellam) {
+    INK_TRY(const auto noise,
+            privacy::SkellamNoise::create(config.noise_sigma * config.noise_sigma));
+    add(noise);
+  } else {
+    INK_TRY(const auto noise, privacy::DiscreteGaussian::create(config.noise_sigma));
+    add(noise);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::uint64_t>> encode_update(const secagg::Config& config,
                                                  const secagg::Hash& ctx,
                                                  const ClientUpdate& update,
-                                                 secagg::EntropySource& entropy) {
+                                                 const UpdateRandomness& randomness) {
   INK_CHECK_OK(secagg::check_config(config));
   INK_CHECK_OK(check_update(config, update));
-  INK_TRY(Fractions random, Fractions::create(entropy));
+  INK_TRY(Fractions random, Fractions::create(randomness.rounding));
   std::vector<float> flat = weigh_and_clip(config, update);
   if (config.rotate) rotate(flat, config.rotation_block, ctx);
+  INK_TRY(std::vector<std::int64_t> steps, quantise(config, flat, random));
+  INK_CHECK_OK(add_noise(config, steps, randomness.noise));
   const auto bound = static_cast<double>(config.quantised_max());
   std::vector<std::uint64_t> ring;
   ring.reserve(config.input_length());
-  for (const float v : flat) ring.push_back(to_ring(v * config.scale, bound, config, random));
+  for (const std::int64_t step : steps) ring.push_back(to_ring(step, config));
   ring.push_back(update.weight);
   for (const double metric : update.metrics) {
     const double clamped = std::clamp(metric / config.metric_clip, -1.0, 1.0);
-    ring.push_back(to_ring(clamped * bound, bound, config, random));
+    ring.push_back(to_ring(round_at_random(clamped * bound, bound, random), config));
   }
   return ring;
 }

@@ -23,6 +23,7 @@ using Action = std::function<Result<void>(Console&)>;
 // parse.
 using AddCommand = void (*)(CLI::App& root, Action& chosen);
 
+void add_bench(CLI::App& root, Action& chosen);
 void add_ca(CLI::App& root, Action& chosen);
 void add_convert(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);

@@ -136,7 +136,9 @@ Result<Reply> Client::set_input(std::span<const std::uint64_t> values) {
     return fail(ErrorCode::kInvalidArgument, "set_input: ", values.size(), " values, expected ",
                 config_->input_length());
   }
-  std::vector<std::uint64_t, WipingAllocator<std::uint64_t>> all(values.begin(), values.end());
+  std::vector<std::uint64_t, WipingAllocator<std::uint64_t>> all;
+  all.reserve(values.size() + 1);
+  all.assign(values.begin(), values.end());
   all.push_back(1);  // the count
   MaskedSum input(config_->ring_bits, config_->masked_length());
   INK_CHECK_OK(input.add_values(all));

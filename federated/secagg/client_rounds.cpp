@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "federated/secagg/client.h"
+#include "federated/secagg/client_work.h"
 #include "federated/secagg/schedule.h"
 
 namespace inkling::secagg {
@@ -101,25 +102,11 @@ Result<Bytes> Client::on_roster(const Bytes& body, std::int64_t now_ms) {
 }
 
 Result<Bytes> Client::make_shares() {
-  const std::vector<std::uint32_t> holders = roster_.graph().holders(index_);
-  const auto count = static_cast<std::uint32_t>(holders.size());
-  INK_TRY(const auto seed_shares, split_secret(state_.seed, count, roster_.threshold(), *entropy_));
-  INK_TRY(const auto key_shares,
-          split_secret(state_.s_secret, count, roster_.threshold(), *entropy_));
   const auto c = AgreementKey::from_secret(Secret<32>::copy_of(state_.c_secret.reveal()));
-  Shares message;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    SharePair pair = join_shares(seed_shares[i], key_shares[i]);
-    if (holders[i] == index_) {
-      state_.held.push_back({.owner = index_, .pair = std::move(pair)});
-      continue;
-    }
-    INK_TRY(const Secret<32> shared, c.agree(roster_.member(holders[i]).c_pk));
-    const BoxAddress address{
-        .ctx = ctx_, .roster_hash = roster_.hash(), .from = index_, .to = holders[i]};
-    message.boxes.push_back(seal_share_pair(shared, address, pair));
-  }
-  return seal(MessageType::kShares, encode_shares(message));
+  INK_TRY(Dealt dealt, deal_shares({.roster = roster_, .ctx = ctx_, .index = index_}, c,
+                                   state_.seed, state_.s_secret, *entropy_));
+  state_.held.push_back({.owner = index_, .pair = std::move(dealt.own)});
+  return seal(MessageType::kShares, encode_shares({.boxes = std::move(dealt.boxes)}));
 }
 
 // R2 Inbox -> Masked.
@@ -158,16 +145,11 @@ Result<Bytes> Client::on_inbox(const Bytes& body) {
 }
 
 Result<Bytes> Client::make_masked() {
-  MaskedSum& sum = *input_;
-  sum.apply_mask(self_mask_key(config_->suite, state_.seed, ctx_, index_), Sign::kAdd);
   const auto s = AgreementKey::from_secret(Secret<32>::copy_of(state_.s_secret.reveal()));
-  for (const std::uint32_t peer : roster_.graph().neighbours(index_)) {
-    if (!state_.present.contains(peer)) continue;
-    INK_TRY(const Secret<32> shared, s.agree(roster_.member(peer).s_pk));
-    sum.apply_mask(pair_mask_key(config_->suite, shared, ctx_, index_, peer),
-                   index_ < peer ? Sign::kAdd : Sign::kSubtract);
-  }
-  const Bytes packed = sum.packed();
+  INK_TRY(const auto masks, masks_of({.roster = roster_, .ctx = ctx_, .index = index_},
+                                     config_->suite, state_.present, s, state_.seed));
+  input_->apply_masks(masks);
+  const Bytes packed = input_->packed();
   input_.reset();
   state_.phase = ClientPhase::kMasked;
   return seal(MessageType::kMasked, encode_masked({.digest = hash_of({packed})}), packed);

@@ -12,6 +12,7 @@ constexpr std::size_t kAnswersMax = 8;
 // ByteWriter's little sister: its memory is wiped as it grows.
 class SecretWriter {
  public:
+  explicit SecretWriter(std::size_t bytes) { bytes_.reserve(bytes); }
   void u32(std::uint32_t v) { integer(v, 4); }
   void u64(std::uint64_t v) { integer(v, 8); }
   void raw(ByteSpan bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
@@ -83,7 +84,10 @@ void ClientState::forget_secrets() {
 }
 
 SecretBytes encode_state(const ClientState& state) {
-  SecretWriter out;
+  std::size_t size = 1024 + state.offer.size() + state.roster.size() +
+                     state.held.size() * sizeof(HeldShare) + 2 * state.present.bytes().size();
+  for (const Answer& answer : state.answers) size += sizeof(Answer) + answer.reply.size();
+  SecretWriter out(size);
   out.u32(kStateVersion);
   out.u32(static_cast<std::uint32_t>(state.phase));
   out.block(state.offer);

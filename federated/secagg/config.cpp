@@ -21,18 +21,32 @@ Result<void> check_quantiser(const Config& c) {
   INK_CHECK_OK(check_range("scale", c.scale, kTiny, kHuge));
   INK_CHECK_OK(check_range("clip_l2", c.clip_l2, kTiny, kHuge));
   INK_CHECK_OK(check_range("metric_clip", c.metric_clip, kTiny, kHuge));
-  INK_CHECK_OK(check_range("noise_sigma", c.noise_sigma, 0.0, kHuge));
   INK_CHECK_OK(
       check_range("rotation_block", c.rotation_block, kRotationBlockMin, kRotationBlockMax));
   if (!std::has_single_bit(c.rotation_block)) {
     return fail(ErrorCode::kInvalidArgument, "config: rotation_block is ", c.rotation_block,
                 ", expected a power of two");
   }
+  // Noise beyond twelve deviations of the sum wraps, with less than e^-72.
+  const double noise = 12 * std::sqrt(double(c.n_max)) * c.noise_sigma;
   const double half_ring = std::ldexp(1.0, static_cast<int>(c.ring_bits) - 1);
   const double largest = std::max(std::ceil(c.scale * c.clip_l2), double(c.weight_max));
-  if (!(double(c.n_max) * largest < half_ring)) {
+  if (!(double(c.n_max) * largest + noise < half_ring)) {
     return fail(ErrorCode::kInvalidArgument, "config: ring_bits is ", c.ring_bits,
-                ", too few for n_max ", c.n_max, " times ", largest);
+                ", too few for n_max ", c.n_max, " times ", largest, " and noise up to ", noise);
+  }
+  return {};
+}
+
+// A round with noise hides sums of one kind only: coordinates that the clip bounds.
+Result<void> check_noise(const Config& c) {
+  INK_CHECK_OK(check_range("noise", int(c.noise), 0, 2));
+  const bool noisy = c.noise != Noise::kNone;
+  INK_CHECK_OK(check_range("noise_sigma", c.noise_sigma, noisy ? kNoiseSigmaMin : 0.0,
+                           noisy ? kNoiseSigmaMax : 0.0));
+  if (noisy && (c.metrics != 0 || c.weight_mode != WeightMode::kUniform)) {
+    return fail(ErrorCode::kInvalidArgument, "config: noise with ", c.metrics,
+                " metrics or weights by examples, expected neither");
   }
   return {};
 }
@@ -65,7 +79,7 @@ Result<void> check_config(const Config& c) {
     return fail(ErrorCode::kInvalidArgument, "config: weight_max is ", c.weight_max,
                 ", expected 1 for uniform weights");
   }
-  INK_CHECK_OK(check_range("noise", int(c.noise), 0, 2));
+  INK_CHECK_OK(check_noise(c));
   for (const std::uint32_t ms : c.phase_ms) {
     constexpr std::uint32_t kPhaseMsMax = 7 * 24 * 3600 * 1000u;
     INK_CHECK_OK(check_range("phase_ms", ms, 1u, kPhaseMsMax));

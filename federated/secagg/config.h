@@ -24,6 +24,10 @@ inline constexpr std::uint32_t kMetricsMax = 64;
 inline constexpr std::uint32_t kRotationBlockMin = 16;
 inline constexpr std::uint32_t kRotationBlockMax = 1 << 20;
 inline constexpr std::uint32_t kCompleteGraphDefault = 128;
+// Of one client, in quantisation steps. Below the smallest, sums of discrete Gaussians are not
+// discrete Gaussians; the largest is what the sampler draws exactly.
+inline constexpr double kNoiseSigmaMin = 3.0;
+inline constexpr double kNoiseSigmaMax = 0x1p20;
 
 // kSemiHonest: the server follows the protocol and tries to learn more from what it sees.
 // kSemiMalicious: it may deviate once the keys are out; the threshold is raised so that two
@@ -52,8 +56,8 @@ struct Config {
   std::uint32_t rotation_block = 4096;  // power of two
   WeightMode weight_mode = WeightMode::kUniform;
   std::uint32_t weight_max = 1;
-  Noise noise = Noise::kNone;  // told to clients and bound by ctx; added by the privacy layer
-  double noise_sigma = 0.0;
+  Noise noise = Noise::kNone;  // that every client adds to its model coordinates
+  double noise_sigma = 0.0;    // of one client, in steps; 0 without noise
   std::array<std::uint32_t, 5> phase_ms = {60'000, 60'000, 600'000, 60'000, 60'000};
 
   // Model coordinates in the ring: padded to whole rotation blocks when rotating.

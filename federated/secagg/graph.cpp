@@ -155,6 +155,7 @@ std::vector<std::uint32_t> Graph::holders(std::uint32_t index) const {
 
 std::optional<std::uint32_t> Graph::holder_position(std::uint32_t owner,
                                                     std::uint32_t holder) const {
+  if (degree_ + 1 >= ring_.size()) return holder;  // everybody holds
   const std::vector<std::uint32_t> all = holders(owner);
   const auto found = std::lower_bound(all.begin(), all.end(), holder);
   if (found == all.end() || *found != holder) return std::nullopt;

@@ -1,8 +1,8 @@
 #include "federated/secagg/masking.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <cstring>
 
 #include "federated/secagg/packing.h"
 
@@ -12,23 +12,59 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "lanes are read as they lie");
 
-constexpr std::size_t kChunkBytes = std::size_t{1} << 14;  // keystream stays in the L1 cache
+constexpr std::size_t kPassBytes = std::size_t{1} << 14;  // of lanes, half of an L1 cache
 
-// Fuses expansion and addition: a chunk of keystream is made and added while it is in the cache.
-template <typename Lanes>
-void add_keystream(Lanes& lanes, const StreamKey& key, Sign sign) {
-  using T = typename Lanes::value_type;
-  constexpr std::size_t kChunk = kChunkBytes / sizeof(T);
-  std::vector<T, WipingAllocator<T>> chunk(std::min(kChunk, lanes.size()));
-  Keystream stream(key);
-  for (std::size_t begin = 0; begin < lanes.size(); begin += kChunk) {
-    const std::size_t count = std::min(kChunk, lanes.size() - begin);
-    stream.fill({reinterpret_cast<std::uint8_t*>(chunk.data()), count * sizeof(T)});
-    T* lane = lanes.data() + begin;
+// A keystream that OpenSSL makes, a pass at a time.
+class ExpandedStream {
+ public:
+  explicit ExpandedStream(const StreamKey& key) : stream_(key) {}
+
+  template <typename T>
+  void accumulate(std::span<T> lanes, Sign sign) {
+    std::array<T, kPassBytes / sizeof(T)> words;
+    stream_.fill({reinterpret_cast<std::uint8_t*>(words.data()), lanes.size_bytes()});
     if (sign == Sign::kAdd) {
-      for (std::size_t i = 0; i < count; ++i) lane[i] = static_cast<T>(lane[i] + chunk[i]);
+      for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = static_cast<T>(lanes[i] + words[i]);
     } else {
-      for (std::size_t i = 0; i < count; ++i) lane[i] = static_cast<T>(lane[i] - chunk[i]);
+      for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = static_cast<T>(lanes[i] - words[i]);
+    }
+    wipe(words.data(), lanes.size_bytes());
+  }
+
+ private:
+  Keystream stream_;
+};
+
+using MaskStream = std::variant<AesCounter, ExpandedStream>;
+
+MaskStream open_stream(const StreamKey& key, AesPath path) {
+  if (key.suite == Suite::kChaCha20 || path == AesPath::kOpenSsl) return ExpandedStream(key);
+  const ByteSpan material = key.material.reveal();
+  const std::size_t key_bytes = key.suite == Suite::kAes128Ctr ? 16 : 32;
+  return AesCounter(material.first(key_bytes),
+                    material.subspan(key_bytes).first<AesCounter::kBlockBytes>(), path);
+}
+
+void prefetch(const std::uint8_t* memory, std::size_t size) {
+  constexpr std::size_t kLine = 64;
+  for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(memory + i, 1);
+}
+
+template <typename Lanes>
+void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path) {
+  constexpr std::size_t kPass = kPassBytes / sizeof(typename Lanes::value_type);
+  std::vector<MaskStream> streams;
+  streams.reserve(masks.size());
+  for (const Mask& mask : masks) streams.push_back(open_stream(mask.key, path));
+  for (std::size_t begin = 0; begin < lanes.size(); begin += kPass) {
+    const auto pass = std::span(lanes).subspan(begin, std::min(kPass, lanes.size() - begin));
+    const std::size_t end = begin + pass.size();
+    for (std::size_t i = 0; i < masks.size(); ++i) {
+      if (i == 1) {  // while the other masks are applied, the next pass comes in
+        prefetch(reinterpret_cast<const std::uint8_t*>(lanes.data() + end),
+                 std::min(kPass, lanes.size() - end) * sizeof(lanes[0]));
+      }
+      std::visit([&](auto& stream) { stream.accumulate(pass, masks[i].sign); }, streams[i]);
     }
   }
 }
@@ -69,41 +105,17 @@ Result<void> MaskedSum::add_values(std::span<const std::uint64_t> values) {
 }
 
 Result<void> MaskedSum::add_packed(ByteSpan packed) {
-  INK_TRY(BitReader reader, BitReader::open(packed, length_, ring_bits_));
-  std::visit(
-      [&](auto& lanes) {
-        using T = typename std::decay_t<decltype(lanes)>::value_type;
-        if (ring_bits_ == 8 * sizeof(T)) {  // the packed form is the lanes themselves
-          for (std::size_t i = 0; i < lanes.size(); ++i) {
-            T value;
-            std::memcpy(&value, packed.data() + i * sizeof(T), sizeof(T));
-            lanes[i] = static_cast<T>(lanes[i] + value);
-          }
-          return;
-        }
-        for (T& lane : lanes) lane = static_cast<T>(lane + static_cast<T>(reader.next()));
-      },
-      lanes_);
+  INK_CHECK_OK(check_packed(packed, length_, ring_bits_));
+  std::visit([&](auto& lanes) { add_unpacked(packed, ring_bits_, std::span(lanes)); }, lanes_);
   return {};
 }
 
-void MaskedSum::apply_mask(const StreamKey& key, Sign sign) {
-  std::visit([&](auto& lanes) { add_keystream(lanes, key, sign); }, lanes_);
+void MaskedSum::apply_masks(std::span<const Mask> masks, AesPath path) {
+  std::visit([&](auto& lanes) { add_streams(lanes, masks, path); }, lanes_);
 }
 
 Bytes MaskedSum::packed() const {
-  return std::visit(
-      [&](const auto& lanes) {
-        using T = typename std::decay_t<decltype(lanes)>::value_type;
-        if (ring_bits_ == 8 * sizeof(T)) {
-          const auto* bytes = reinterpret_cast<const std::uint8_t*>(lanes.data());
-          return Bytes(bytes, bytes + lanes.size() * sizeof(T));
-        }
-        BitPacker packer(length_, ring_bits_);
-        for (const T lane : lanes) packer.push(lane);
-        return packer.finish();
-      },
-      lanes_);
+  return std::visit([&](const auto& lanes) { return pack(std::span(lanes), ring_bits_); }, lanes_);
 }
 
 std::vector<std::uint64_t> MaskedSum::values() const {

@@ -10,11 +10,15 @@
 #include <variant>
 #include <vector>
 
+#include "federated/secagg/aes_ctr.h"
 #include "federated/secagg/crypto.h"
 
 namespace inkling::secagg {
 
-enum class Sign : std::uint8_t { kAdd, kSubtract };
+struct Mask {
+  StreamKey key;
+  Sign sign = Sign::kAdd;
+};
 
 unsigned lane_bits(unsigned ring_bits);
 
@@ -26,7 +30,9 @@ class MaskedSum {
   Result<void> add_values(std::span<const std::uint64_t> values);
   // kCorrupt unless it is exactly one packed vector; nothing is added then.
   Result<void> add_packed(ByteSpan packed);
-  void apply_mask(const StreamKey& key, Sign sign);
+  // All masks in one pass over the vector: a block of lanes stays in the L1 cache while every mask
+  // is applied to it. path: of AES masks; one of aes_paths().
+  void apply_masks(std::span<const Mask> masks, AesPath path = aes_paths().back());
 
   std::uint64_t length() const { return length_; }
   Bytes packed() const;

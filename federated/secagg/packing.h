@@ -1,9 +1,11 @@
 #pragma once
 // b-bit ring values as bytes: LSB first, value i in bits [i*b, (i+1)*b), pad bits zero.
+//
+// Values stand in lanes of 16, 32 or 64 bits, of which the lower b count. Eight values fill exactly
+// b bytes, so each width has a loop over groups of eight in which every shift is a constant.
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "runtime/base/bytes.h"
 
@@ -13,33 +15,17 @@ inline std::uint64_t packed_bytes(std::uint64_t count, unsigned bits) {
   return (count * bits + 7) / 8;
 }
 
-// Packs exactly count values, bits of each; the bits above are ignored.
-class BitPacker {
- public:
-  BitPacker(std::uint64_t count, unsigned bits) : bits_(bits), bytes_(packed_bytes(count, bits)) {}
-  void push(std::uint64_t value);
-  Bytes finish();
+// bits is in 8..62 and at most the lane's width.
+Bytes pack(std::span<const std::uint16_t> lanes, unsigned bits);
+Bytes pack(std::span<const std::uint32_t> lanes, unsigned bits);
+Bytes pack(std::span<const std::uint64_t> lanes, unsigned bits);
 
- private:
-  unsigned bits_;
-  unsigned fill_ = 0;
-  std::uint64_t pending_ = 0;
-  std::size_t size_ = 0;
-  Bytes bytes_;
-};
+// kCorrupt unless packed is exactly packed_bytes(count, bits) long with zero pad bits.
+Result<void> check_packed(ByteSpan packed, std::uint64_t count, unsigned bits);
 
-// Reads exactly count values.
-class BitReader {
- public:
-  // kCorrupt unless bytes is exactly packed_bytes(count, bits) long with zero pad bits.
-  static Result<BitReader> open(ByteSpan bytes, std::uint64_t count, unsigned bits);
-  std::uint64_t next();
-
- private:
-  BitReader(ByteSpan bytes, unsigned bits) : bytes_(bytes), bits_(bits) {}
-  ByteSpan bytes_;
-  unsigned bits_;
-  std::uint64_t bit_ = 0;
-};
+// lanes += the values of a packed vector that has passed check_packed, modulo 2^lane.
+void add_unpacked(ByteSpan packed, unsigned bits, std::span<std::uint16_t> lanes);
+void add_unpacked(ByteSpan packed, unsigned bits, std::span<std::uint32_t> lanes);
+void add_unpacked(ByteSpan packed, unsigned bits, std::span<std::uint64_t> lanes);
 
 }  // namespace inkling::secagg

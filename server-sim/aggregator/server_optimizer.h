@@ -1,17 +1,15 @@
 #pragma once
 // ServerOptimizer: how the global model takes the mean update of a round.
 //
-// The mean update is a pseudo-gradient (Reddi et al., "Adaptive Federated Optimization", ICLR
-// 2021):
+//   kFedAvg      x += rate d                             (McMahan et al., AISTATS'17)
+//   kFedAvgM     m = momentum m + d; x += rate m         (Hsu, Qi and Brown, 2019)
+//   kFedAdagrad  m = momentum m + (1 - momentum) d; v += d^2; x += rate m / (sqrt(v) + tau)
+//   kFedAdam     ... v = decay v + (1 - decay) d^2
+//   kFedYogi     ... v -= (1 - decay) d^2 sign(v - d^2)  (Reddi et al., ICLR'21, Algorithm 2)
+// where d is the mean update, i.e. a descent direction already. m begins at 0, v at tau^2.
 //
-//   fedavg      w += rate * d                                          (McMahan et al., AISTATS
-//   2017) fedavgm     v  = momentum * v + d;              w += rate * v      (Hsu et al., arXiv
-//   1909.06335) fedadagrad  v += d^2 fedadam     v  = beta2 v + (1 - beta2) d^2 fedyogi     v -= (1
-//   - beta2) d^2 sign(v - d^2)
-//     these three with  m = momentum m + (1 - momentum) d;  w += rate * m / (sqrt(v) + tau),
-//     v beginning at tau^2; without bias correction, as in the paper
-//
-// Moments are f64. Elementwise, so the same bits everywhere. One thread at a time.
+// Sums in f64, state in f32, coordinates independent: the same updates give the same bits whatever
+// the machine. One thread at a time.
 
 #include <span>
 #include <string_view>
@@ -22,31 +20,38 @@
 namespace inkling {
 
 enum class ServerRule : std::uint8_t { kFedAvg, kFedAvgM, kFedAdagrad, kFedAdam, kFedYogi };
-// By the names above. kInvalidArgument lists them.
-Result<ServerRule> server_rule_from(std::string_view name);
+
+std::string_view server_rule_name(ServerRule rule);  // "fedavg", "fedavgm", ...
+// kInvalidArgument naming the known rules.
+Result<ServerRule> parse_server_rule(std::string_view name);
 
 struct ServerOptimizerSpec {
   ServerRule rule = ServerRule::kFedAvg;
-  double rate = 1.0;
-  double momentum = 0.9;  // beta1 of the adaptive rules
-  double beta2 = 0.99;
-  double tau = 1e-3;  // adaptivity: smaller is more adaptive
+  double rate = 1.0;      // above 0
+  double momentum = 0.9;  // [0, 1)
+  double decay = 0.99;    // (0, 1)
+  double tau = 1e-3;      // above 0: how adaptive; the smaller, the more
 };
 
 class ServerOptimizer {
  public:
-  ServerOptimizer(const ServerOptimizerSpec& spec, std::size_t parameters);
+  // kInvalidArgument naming the field out of range.
+  static Result<ServerOptimizer> create(const ServerOptimizerSpec& spec, std::size_t parameters);
 
-  // mean, parameters: f32[parameters].
-  void step(std::span<const float> mean, std::span<float> parameters);
+  // parameters: f32[n], changed in place; mean_delta: f32[n]. kInvalidArgument for another length
+  // or a delta that is not finite; nothing is changed then.
+  Result<void> step(std::span<float> parameters, std::span<const float> mean_delta);
 
-  Bytes save() const;  // the moments
-  // kCorrupt: of another rule or size.
-  Result<void> load(ByteSpan bytes);
+  // What must be kept between rounds, and back. kCorrupt unless it is the state of such an
+  // optimizer: same rule, same length.
+  Bytes save() const;
+  Result<void> load(ByteSpan state);
 
  private:
+  ServerOptimizer(const ServerOptimizerSpec& spec, std::size_t parameters);
   ServerOptimizerSpec spec_;
-  std::vector<double> first_, second_;  // as far as the rule has them
+  std::size_t parameters_;
+  std::vector<float> momentum_, scale_;  // m and v; empty where the rule has none
 };
 
 }  // namespace inkling

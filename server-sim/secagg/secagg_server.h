@@ -145,8 +145,9 @@ class Server {
   Result<void> check_holders(const ClientSet& set) const;
   Result<Bytes> make_inbox(std::uint32_t index) const;
   std::vector<std::uint32_t> owners_to_join() const;
-  Result<void> remove_self_mask(std::uint32_t owner, ShareJoiner& joiner);
-  Result<void> remove_pair_masks(std::uint32_t owner, ShareJoiner& joiner);
+  Result<void> unmask();
+  Result<Mask> self_mask(std::uint32_t owner, ShareJoiner& joiner);
+  Result<std::vector<Mask>> pair_masks(std::uint32_t owner, ShareJoiner& joiner);
   void blame(const std::vector<std::uint32_t>& liars);
 
   ServerSetup setup_;

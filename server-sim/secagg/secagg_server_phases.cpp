@@ -132,8 +132,9 @@ Result<Bytes> Server::make_inbox(std::uint32_t index) const {
   for (const std::uint32_t sender : roster_.graph().neighbours(index)) {
     if (!present_.contains(sender)) continue;
     const std::vector<SealedShare>& boxes = shares_[sender].boxes;
-    const auto box = std::find_if(boxes.begin(), boxes.end(),
-                                  [&](const SealedShare& b) { return b.peer == index; });
+    const auto box = std::lower_bound(
+        boxes.begin(), boxes.end(), index,
+        [](const SealedShare& b, std::uint32_t wanted) { return b.peer < wanted; });
     inbox.boxes.push_back({.peer = sender, .box = box->box});
   }
   return seal(MessageType::kInbox, encode_inbox(inbox));
@@ -261,18 +262,18 @@ void Server::blame(const std::vector<std::uint32_t>& liars) {
   }
 }
 
-Result<void> Server::remove_self_mask(std::uint32_t owner, ShareJoiner& joiner) {
+Result<Mask> Server::self_mask(std::uint32_t owner, ShareJoiner& joiner) {
   const Hash& commitment = roster_.member(owner).commitment;
   INK_TRY(const JoinedSecret joined,
           joiner.join(given_[owner], roster_.threshold(), [&](const Secret<32>& seed) {
             return seed_commitment(ctx_, seed) == commitment;
           }));
   blame(joined.liars);
-  sum_->apply_mask(self_mask_key(setup_.config.suite, joined.secret, ctx_, owner), Sign::kSubtract);
-  return {};
+  return Mask{.key = self_mask_key(setup_.config.suite, joined.secret, ctx_, owner),
+              .sign = Sign::kSubtract};
 }
 
-Result<void> Server::remove_pair_masks(std::uint32_t owner, ShareJoiner& joiner) {
+Result<std::vector<Mask>> Server::pair_masks(std::uint32_t owner, ShareJoiner& joiner) {
   INK_TRY(JoinedSecret joined,
           joiner.join(given_[owner], roster_.threshold(), [&](const Secret<32>& secret) {
             return AgreementKey::from_secret(Secret<32>::copy_of(secret.reveal())).public_key() ==
@@ -280,26 +281,43 @@ Result<void> Server::remove_pair_masks(std::uint32_t owner, ShareJoiner& joiner)
           }));
   blame(joined.liars);
   const AgreementKey key = AgreementKey::from_secret(std::move(joined.secret));
+  std::vector<Mask> masks;
   for (const std::uint32_t peer : roster_.graph().neighbours(owner)) {
     if (!survivors_.contains(peer)) continue;
     INK_TRY(const Secret<32> shared, key.agree(roster_.member(peer).s_pk));
     // The survivor added the mask if its index is the lower one.
-    sum_->apply_mask(pair_mask_key(setup_.config.suite, shared, ctx_, peer, owner),
-                     peer < owner ? Sign::kSubtract : Sign::kAdd);
+    masks.push_back({.key = pair_mask_key(setup_.config.suite, shared, ctx_, peer, owner),
+                     .sign = peer < owner ? Sign::kSubtract : Sign::kAdd});
   }
+  return masks;
+}
+
+// Takes every mask out of the sum that did not cancel: the survivors' own in one pass, and those
+// that survivors share with a lost client in one pass for each of these.
+Result<void> Server::unmask() {
+  ShareJoiner joiner;
+  std::vector<Mask> self_masks;
+  for (const std::uint32_t owner : owners_to_join()) {
+    const auto within = [&](const Error& error) {
+      return fail_within(error, "secret of client ", to_hex(roster_.member(owner).id));
+    };
+    if (survivors_.contains(owner)) {
+      auto mask = self_mask(owner, joiner);
+      if (!mask) return within(mask.error());
+      self_masks.push_back(*std::move(mask));
+    } else {
+      const auto masks = pair_masks(owner, joiner);
+      if (!masks) return within(masks.error());
+      sum_->apply_masks(*masks);
+    }
+  }
+  sum_->apply_masks(self_masks);
   return {};
 }
 
 void Server::close_unmasking(std::int64_t now_ms) {
-  ShareJoiner joiner;
-  for (const std::uint32_t owner : owners_to_join()) {
-    const auto status = survivors_.contains(owner) ? remove_self_mask(owner, joiner)
-                                                   : remove_pair_masks(owner, joiner);
-    if (status) continue;
-    return abort(RoundCode::kUnrecoverable,
-                 concat("secret of client ", to_hex(roster_.member(owner).id), ": ",
-                        status.error().message));
-  }
+  const auto status = unmask();
+  if (!status) return abort(RoundCode::kUnrecoverable, status.error().message);
   outcome_.sum = sum_->values();
   const std::uint64_t count = outcome_.sum.back();
   outcome_.sum.pop_back();

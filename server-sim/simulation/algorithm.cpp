@@ -7,11 +7,9 @@ namespace inkling {
 
 namespace {
 
-using Make = std::unique_ptr<Algorithm> (*)(const AlgorithmSpec&, const AlgorithmContext&);
-
 struct Row {
   std::string_view name;
-  Make make;
+  MakeAlgorithm* make;
 };
 constexpr std::array kRows = {Row{"fedprox", make_fedprox}, Row{"scaffold", make_scaffold},
                               Row{"fednova", make_fednova}};
@@ -31,21 +29,25 @@ constexpr std::array kRefusals = {
 
 Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
                                                   const AlgorithmContext& context) {
-  for (const Row& row : kRows)
-    if (row.name == spec.name) return row.make(spec, context);
-  for (const Refusal& refusal : kRefusals) {
-    if (refusal.name == spec.name)
-      return fail(ErrorCode::kUnsupported, "algorithm '", spec.name, "': ", refusal.reason);
+  const auto row =
+      std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.name == spec.name; });
+  ServerOptimizerSpec server = spec.server;
+  if (row == kRows.end()) {
+    for (const Refusal& refusal : kRefusals) {
+      if (refusal.name == spec.name)
+        return fail(ErrorCode::kUnsupported, "algorithm '", spec.name, "': ", refusal.reason);
+    }
+    const auto rule = parse_server_rule(spec.name);
+    if (!rule) {
+      return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name,
+                  "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold or "
+                  "fednova");
+    }
+    server.rule = *rule;
   }
-  const auto rule = server_rule_from(spec.name);
-  if (!rule) {
-    return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name,
-                "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold or "
-                "fednova");
-  }
-  AlgorithmSpec with_rule = spec;
-  with_rule.server.rule = *rule;
-  return make_fedavg(with_rule, context);
+  INK_TRY(ServerOptimizer optimizer, ServerOptimizer::create(server, context.parameters));
+  MakeAlgorithm* make = row == kRows.end() ? make_fedavg : row->make;
+  return make(spec, context, std::move(optimizer));
 }
 
 }  // namespace inkling

@@ -63,8 +63,8 @@ class Algorithm {
   virtual void upload(const ClientTurn&, std::span<float> /*update*/,
                       std::span<double> /*metrics*/) {}
   // Server.
-  virtual void merge(const RoundMean& mean, std::span<float> parameters) {
-    optimizer_.step(mean.upload, parameters);
+  virtual Result<void> merge(const RoundMean& mean, std::span<float> parameters) {
+    return optimizer_.step(parameters, mean.upload);
   }
 
   // State beside the model, for checkpoints.
@@ -72,8 +72,8 @@ class Algorithm {
   virtual Result<void> load(ByteSpan bytes) { return optimizer_.load(bytes); }
 
  protected:
-  Algorithm(const AlgorithmSpec& spec, const AlgorithmContext& context)
-      : parameters_(context.parameters), optimizer_(spec.server, context.parameters) {}
+  Algorithm(const AlgorithmContext& context, ServerOptimizer optimizer)
+      : parameters_(context.parameters), optimizer_(std::move(optimizer)) {}
   std::size_t parameters_;
   ServerOptimizer optimizer_;
 };
@@ -85,9 +85,8 @@ Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
                                                   const AlgorithmContext& context);
 
 // One a file in algorithms/.
-std::unique_ptr<Algorithm> make_fedavg(const AlgorithmSpec&, const AlgorithmContext&);
-std::unique_ptr<Algorithm> make_fedprox(const AlgorithmSpec&, const AlgorithmContext&);
-std::unique_ptr<Algorithm> make_scaffold(const AlgorithmSpec&, const AlgorithmContext&);
-std::unique_ptr<Algorithm> make_fednova(const AlgorithmSpec&, const AlgorithmContext&);
+using MakeAlgorithm = std::unique_ptr<Algorithm>(const AlgorithmSpec&, const AlgorithmContext&,
+                                                 ServerOptimizer);
+MakeAlgorithm make_fedavg, make_fednova, make_fedprox, make_scaffold;
 
 }  // namespace inkling

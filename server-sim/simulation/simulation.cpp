@@ -50,6 +50,14 @@ std::vector<Group> cut_groups(const CohortOutcome& cohort, std::size_t size) {
   return groups;
 }
 
+GroupMeanSpec group_mean_spec(const GroupSpec& spec, std::size_t groups) {
+  // Not one more for a share that is a whole number of groups but for rounding.
+  const double hostile = std::ceil(spec.hostile * static_cast<double>(groups) - 1e-9);
+  return {.rule = spec.rule,
+          .hostile = static_cast<std::size_t>(std::max(hostile, 0.0)),
+          .norm_max = spec.norm_max};
+}
+
 }  // namespace
 
 struct Simulation::State {
@@ -138,9 +146,9 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   full.reported.resize(spec.cohort.size);
   const std::vector<Group> groups = cut_groups(full, spec.groups.size);
   for (const Group& group : groups) INK_CHECK_OK(state->group_config(group.clients.size(), 0));
-  const std::vector<std::vector<float>> rows(groups.size(), {0.0f});
-  const std::vector<double> weights(groups.size(), 1.0);
-  INK_CHECK_OK(combine(spec.groups.combine, rows, weights));
+  const std::vector<float> nothing = {0.0f};
+  const std::vector<GroupUpdate> updates(groups.size(), {.delta = nothing});
+  INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size())));
   return Simulation(std::move(state));
 }
 
@@ -307,21 +315,21 @@ Result<RoundMean> Simulation::State::combine_groups(
     std::span<const std::vector<std::uint64_t>> sums) const {
   RoundMean round_mean{.upload = {},
                        .metrics = std::vector<double>(algorithm->metric_count(), 0.0)};
-  std::vector<std::vector<float>> rows;
-  std::vector<double> weights;
+  std::vector<std::vector<float>> deltas;
+  std::vector<GroupUpdate> updates;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const auto members = static_cast<std::uint32_t>(groups[g].clients.size());
     const secagg::Hash context = secagg::context_of(identity(g), secagg::encode_config(configs[g]));
     INK_TRY(federated::MeanUpdate mean,
             federated::decode_sum(configs[g], context, sums[g], members));
-    rows.push_back(std::move(mean.delta));
-    weights.push_back(static_cast<double>(mean.weight_sum));
+    deltas.push_back(std::move(mean.delta));
+    updates.push_back({.delta = deltas.back(), .weight = static_cast<double>(mean.weight_sum)});
     round_mean.clients += members;
     for (std::size_t m = 0; m < mean.metric_sums.size(); ++m)
       round_mean.metrics[m] += mean.metric_sums[m];
   }
   for (double& metric : round_mean.metrics) metric /= static_cast<double>(round_mean.clients);
-  INK_TRY(round_mean.upload, combine(spec.groups.combine, rows, weights));
+  INK_TRY(round_mean.upload, group_mean(updates, group_mean_spec(spec.groups, groups.size())));
   return round_mean;
 }
 
@@ -359,7 +367,7 @@ Result<RoundRecord> Simulation::play_round() {
     std::vector<State::Tally> tallies(cohort.reported.size());
     INK_CHECK_OK(s.sum_groups(groups, configs, sums, tallies));
     INK_TRY(const RoundMean mean, s.combine_groups(groups, configs, sums));
-    s.algorithm->merge(mean, s.parameters);
+    INK_CHECK_OK(s.algorithm->merge(mean, s.parameters));
     for (const State::Tally& tally : tallies) {
       record.examples += tally.examples;
       record.loss += tally.loss / static_cast<double>(tallies.size());

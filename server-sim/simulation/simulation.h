@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "runtime/base/sha256.h"
-#include "server-sim/aggregator/combine.h"
+#include "server-sim/aggregator/group_mean.h"
 #include "server-sim/simulation/algorithm.h"
 #include "server-sim/simulation/evaluator.h"
 #include "server-sim/simulation/partition.h"
@@ -40,7 +40,10 @@ struct UpdateSpec {
 struct GroupSpec {
   bool masked = false;   // secure aggregation by the real machines; else the same sums in the clear
   std::size_t size = 0;  // clients of a group; 0: all in as few groups as the protocol allows
-  CombineSpec combine = {};
+  // How the groups' means become one. hostile: the share of groups that may be poisoned.
+  GroupRule rule = GroupRule::kMean;
+  double hostile = 0;
+  double norm_max = 1;
 };
 
 struct SimulationSpec {

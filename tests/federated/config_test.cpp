@@ -51,6 +51,37 @@ TEST(Config, EachLimitIsCheckedAtItsBorder) {
        [](Config& c) { c.scale = std::numeric_limits<double>::quiet_NaN(); }},
       {"block", [](Config& c) { c.rotation_block = 16; }, [](Config& c) { c.rotation_block = 48; }},
       {"uniform weight", [](Config& c) { c.weight_max = 1; }, [](Config& c) { c.weight_max = 2; }},
+      {"noise",
+       [](Config& c) {
+         c.noise = Noise::kSkellam;
+         c.noise_sigma = kNoiseSigmaMin;
+       },
+       [](Config& c) {
+         c.noise = Noise::kSkellam;
+         c.noise_sigma = 2.9;
+       }},
+      {"noise without noise", [](Config& c) { c.noise_sigma = 0; },
+       [](Config& c) { c.noise_sigma = 3; }},
+      {"noise and metrics",
+       [](Config& c) {
+         c.noise = Noise::kDiscreteGaussian;
+         c.noise_sigma = 5;
+       },
+       [](Config& c) {
+         c.noise = Noise::kDiscreteGaussian;
+         c.noise_sigma = 5;
+         c.metrics = 1;
+       }},
+      {"noise and ring",
+       [](Config& c) {
+         c.noise = Noise::kDiscreteGaussian;
+         c.noise_sigma = kNoiseSigmaMax;
+       },
+       [](Config& c) {
+         c.noise = Noise::kDiscreteGaussian;
+         c.noise_sigma = kNoiseSigmaMax;
+         c.ring_bits = 27;
+       }},
       {"phase", [](Config& c) { c.phase_ms[4] = 1; }, [](Config& c) { c.phase_ms[4] = 0; }},
       // 100 clients of magnitude 2^24 need more than half a 32-bit ring; of 2^24 - ... do not.
       {"ring", [](Config& c) { c.scale = 21474836; }, [](Config& c) { c.scale = 21474837; }}};

@@ -145,15 +145,16 @@ TEST(Simulation, AMinorityOfSignFlippersRuinsTheMeanAndNotTheMedian) {
   world.spec.cohort = {.size = 30};
   world.spec.attack = {.kind = Attack::kSignFlip, .fraction = 0.2, .strength = 10};
   world.spec.groups.size = 1;
-  const auto accuracy = [&](Combine rule) {
-    world.spec.groups.combine = {.rule = rule, .hostile = 0.3};
+  const auto accuracy = [&](GroupRule rule) {
+    world.spec.groups.rule = rule;
+    world.spec.groups.hostile = 0.3;
     Simulation simulation = world.make();
     return play_all(simulation, world.spec.rounds).back().evaluation->accuracy;
   };
-  EXPECT_LT(accuracy(Combine::kMean), 0.5);
-  EXPECT_GT(accuracy(Combine::kMedian), 0.8);
-  EXPECT_GT(accuracy(Combine::kTrimmedMean), 0.8);
-  EXPECT_GT(accuracy(Combine::kKrum), 0.8);
+  EXPECT_LT(accuracy(GroupRule::kMean), 0.5);
+  EXPECT_GT(accuracy(GroupRule::kMedian), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kTrimmedMean), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kKrum), 0.8);
 }
 
 TEST(Simulation, RefusesBeforeTheFirstRoundWhatCanNeverWork) {
@@ -170,7 +171,8 @@ TEST(Simulation, RefusesBeforeTheFirstRoundWhatCanNeverWork) {
   EXPECT_NE(error([](auto& s) { s.architecture.name = "lenet"; }).find("lenet"), std::string::npos);
   EXPECT_NE(error([](auto& s) { s.local.batch = 0; }).find("batch"), std::string::npos);
   EXPECT_NE(error([](auto& s) {
-              s.groups.combine = {.rule = Combine::kKrum, .hostile = 0.2};
+              s.groups.rule = GroupRule::kKrum;
+              s.groups.hostile = 0.2;
             }).find("krum"),
             std::string::npos);
 }

@@ -28,11 +28,11 @@ Result<void> read_algorithm(TomlReader& reader, AlgorithmSpec& algorithm) {
   ServerOptimizerSpec& server = algorithm.server;
   reader.read("algorithm.server_rate", server.rate);
   reader.read("algorithm.server_momentum", server.momentum);
-  reader.read("algorithm.beta2", server.beta2);
+  reader.read("algorithm.server_decay", server.decay);
   reader.read("algorithm.tau", server.tau);
   std::string rule = "fedavg";
   reader.read("algorithm.server_optimizer", rule);
-  INK_TRY(server.rule, server_rule_from(rule));
+  INK_TRY(server.rule, parse_server_rule(rule));
   return {};
 }
 
@@ -70,9 +70,10 @@ Result<void> read_aggregation(TomlReader& reader, SimulationSpec& spec) {
   reader.read("aggregation.masked", spec.groups.masked);
   INK_CHECK_OK(read_count(reader, "aggregation.group", spec.groups.size));
   std::string rule = "mean";
-  reader.read("aggregation.combine", rule);
-  INK_TRY(spec.groups.combine.rule, combine_from(rule));
-  reader.read("aggregation.hostile", spec.groups.combine.hostile);
+  reader.read("aggregation.rule", rule);
+  INK_TRY(spec.groups.rule, parse_group_rule(rule));
+  reader.read("aggregation.hostile", spec.groups.hostile);
+  reader.read("aggregation.norm_max", spec.groups.norm_max);
   return {};
 }
 

@@ -12,13 +12,15 @@ namespace {
 
 class FedAvg final : public Algorithm {
  public:
-  FedAvg(const AlgorithmSpec& spec, const AlgorithmContext& context) : Algorithm(spec, context) {}
+  FedAvg(const AlgorithmContext& context, ServerOptimizer optimizer)
+      : Algorithm(context, std::move(optimizer)) {}
 };
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fedavg(const AlgorithmSpec& spec, const AlgorithmContext& context) {
-  return std::make_unique<FedAvg>(spec, context);
+std::unique_ptr<Algorithm> make_fedavg(const AlgorithmSpec&, const AlgorithmContext& context,
+                                       ServerOptimizer optimizer) {
+  return std::make_unique<FedAvg>(context, std::move(optimizer));
 }
 
 }  // namespace inkling

@@ -17,7 +17,8 @@ constexpr double kStepsMax = 1 << 16;
 
 class FedNova final : public Algorithm {
  public:
-  FedNova(const AlgorithmSpec& spec, const AlgorithmContext& context) : Algorithm(spec, context) {}
+  FedNova(const AlgorithmContext& context, ServerOptimizer optimizer)
+      : Algorithm(context, std::move(optimizer)) {}
   std::size_t metric_count() const override { return 1; }
   double metric_bound() const override { return kStepsMax; }
 
@@ -27,18 +28,18 @@ class FedNova final : public Algorithm {
     metrics[0] = steps;
   }
 
-  void merge(const RoundMean& mean, std::span<float> parameters) override {
+  Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
     std::vector<float> scaled = mean.upload;
     for (float& v : scaled) v = static_cast<float>(v * mean.metrics[0]);
-    optimizer_.step(scaled, parameters);
+    return optimizer_.step(parameters, scaled);
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fednova(const AlgorithmSpec& spec,
-                                        const AlgorithmContext& context) {
-  return std::make_unique<FedNova>(spec, context);
+std::unique_ptr<Algorithm> make_fednova(const AlgorithmSpec&, const AlgorithmContext& context,
+                                        ServerOptimizer optimizer) {
+  return std::make_unique<FedNova>(context, std::move(optimizer));
 }
 
 }  // namespace inkling

@@ -11,8 +11,8 @@ namespace {
 
 class FedProx final : public Algorithm {
  public:
-  FedProx(const AlgorithmSpec& spec, const AlgorithmContext& context)
-      : Algorithm(spec, context), mu_(spec.mu) {}
+  FedProx(const AlgorithmSpec& spec, const AlgorithmContext& context, ServerOptimizer optimizer)
+      : Algorithm(context, std::move(optimizer)), mu_(spec.mu) {}
   LocalTerms terms() const override { return {.proximal = true}; }
   LocalTermValues prepare(const ClientTurn&, std::span<float>) override { return {.mu = mu_}; }
 
@@ -22,9 +22,9 @@ class FedProx final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fedprox(const AlgorithmSpec& spec,
-                                        const AlgorithmContext& context) {
-  return std::make_unique<FedProx>(spec, context);
+std::unique_ptr<Algorithm> make_fedprox(const AlgorithmSpec& spec, const AlgorithmContext& context,
+                                        ServerOptimizer optimizer) {
+  return std::make_unique<FedProx>(spec, context, std::move(optimizer));
 }
 
 }  // namespace inkling

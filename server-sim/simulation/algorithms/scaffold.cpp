@@ -18,8 +18,8 @@ namespace {
 
 class Scaffold final : public Algorithm {
  public:
-  Scaffold(const AlgorithmSpec& spec, const AlgorithmContext& context)
-      : Algorithm(spec, context),
+  Scaffold(const AlgorithmContext& context, ServerOptimizer optimizer)
+      : Algorithm(context, std::move(optimizer)),
         rate_(context.local_rate),
         clients_(static_cast<double>(context.clients)),
         control_(context.parameters, 0.0f) {}
@@ -44,11 +44,12 @@ class Scaffold final : public Algorithm {
     own_.put(turn.client, std::move(own));
   }
 
-  void merge(const RoundMean& mean, std::span<float> parameters) override {
+  Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
     const std::span<const float> upload = mean.upload;
-    optimizer_.step(upload.first(parameters_), parameters);
+    INK_CHECK_OK(optimizer_.step(parameters, upload.first(parameters_)));
     const auto share = static_cast<float>(static_cast<double>(mean.clients) / clients_);
     for (std::size_t i = 0; i < parameters_; ++i) control_[i] += share * upload[parameters_ + i];
+    return {};
   }
 
   Bytes save() const override {
@@ -80,9 +81,9 @@ class Scaffold final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_scaffold(const AlgorithmSpec& spec,
-                                         const AlgorithmContext& context) {
-  return std::make_unique<Scaffold>(spec, context);
+std::unique_ptr<Algorithm> make_scaffold(const AlgorithmSpec&, const AlgorithmContext& context,
+                                         ServerOptimizer optimizer) {
+  return std::make_unique<Scaffold>(context, std::move(optimizer));
 }
 
 }  // namespace inkling

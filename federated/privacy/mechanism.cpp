@@ -1,0 +1,63 @@
+#include "federated/privacy/mechanism.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace inkling::privacy {
+
+namespace {
+
+constexpr double kHuge = 1e30;
+
+Result<void> check(const char* mechanism, const char* field, bool holds, double value) {
+  if (holds && std::isfinite(value)) return {};
+  return fail(ErrorCode::kInvalidArgument, mechanism, ": ", field, " is ", value,
+              ", which is out of its range");
+}
+
+bool positive(double v) { return v > 0 && v < kHuge; }
+bool is_norm(double v) { return v >= 0 && v < kHuge; }
+bool is_rate(double v) { return v > 0 && v <= 1; }
+
+struct Checker {
+  Result<void> operator()(const Gaussian& m) const {
+    INK_CHECK_OK(
+        check("gaussian", "noise_multiplier", positive(m.noise_multiplier), m.noise_multiplier));
+    return check("gaussian", "sampling", is_rate(m.sampling), m.sampling);
+  }
+  Result<void> operator()(const DistributedDiscreteGaussian& m) const {
+    constexpr const char* kName = "distributed discrete gaussian";
+    INK_CHECK_OK(check(kName, "sigma", positive(m.sigma) && m.sigma >= kLocalSigmaMin, m.sigma));
+    INK_CHECK_OK(check(kName, "clients", m.clients >= 1, m.clients));
+    INK_CHECK_OK(check(kName, "dimension", m.dimension >= 1, static_cast<double>(m.dimension)));
+    INK_CHECK_OK(check(kName, "l2", is_norm(m.l2), m.l2));
+    INK_CHECK_OK(check(kName, "l1", is_norm(m.l1), m.l1));
+    return check(kName, "sampling", is_rate(m.sampling), m.sampling);
+  }
+  Result<void> operator()(const Skellam& m) const {
+    INK_CHECK_OK(check("skellam", "variance", positive(m.variance), m.variance));
+    INK_CHECK_OK(check("skellam", "l2", is_norm(m.l2), m.l2));
+    INK_CHECK_OK(check("skellam", "l1", is_norm(m.l1), m.l1));
+    return check("skellam", "sampling", is_rate(m.sampling), m.sampling);
+  }
+  Result<void> operator()(const Tree& m) const {
+    INK_CHECK_OK(
+        check("tree", "noise_multiplier", positive(m.noise_multiplier), m.noise_multiplier));
+    return check("tree", "steps", m.steps >= 1, static_cast<double>(m.steps));
+  }
+};
+
+}  // namespace
+
+Result<void> check_mechanism(const Mechanism& mechanism) {
+  return std::visit(Checker(), mechanism);
+}
+
+double discrete_gaussian_gap(std::uint32_t clients, double sigma) {
+  const double exponent = 2 * std::numbers::pi * std::numbers::pi * sigma * sigma;
+  double sum = 0;
+  for (std::uint32_t k = 1; k < clients; ++k) sum += std::exp(-exponent * k / (k + 1.0));
+  return 10 * sum;
+}
+
+}  // namespace inkling::privacy
