@@ -87,6 +87,8 @@ TEST(ServerOptimizer, RefusesWhatItCannotTake) {
   EXPECT_FALSE(ServerOptimizer::create({.tau = 0}, 1));
 }
 
+using Groups = std::vector<GroupUpdate>;
+
 TEST(GroupMean, WeighsGroups) {
   const std::vector<float> a = {1, 10}, b = {4, -2};
   const std::vector<GroupUpdate> groups = {{a, 1}, {b, 3}};
@@ -166,7 +168,6 @@ TEST(GroupMean, SaysHowManyGroupsItNeeds) {
 
 TEST(GroupMean, RefusesNonsense) {
   const std::vector<float> a = {1}, two = {1, 2}, nan = {std::nanf("")};
-  using Groups = std::vector<GroupUpdate>;
   EXPECT_FALSE(group_mean(Groups{}, {}));
   EXPECT_FALSE(group_mean(Groups{{a, 1}, {two, 1}}, {}));
   EXPECT_FALSE(group_mean(Groups{{nan, 1}}, {}));
