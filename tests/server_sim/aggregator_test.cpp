@@ -174,7 +174,7 @@ TEST(GroupMean, RefusesNonsense) {
   EXPECT_FALSE(group_mean(Groups{{a, 0}}, {}));
   EXPECT_FALSE(group_mean(Groups{{a, 1}, {a, 1}}, {.rule = GroupRule::kTrimmedMean, .hostile = 1}));
   EXPECT_FALSE(group_mean(Groups{{a, 1}}, {.rule = GroupRule::kNormBound, .norm_max = 0}));
-  EXPECT_FALSE(parse_group_rule("krum"));
+  EXPECT_FALSE(parse_group_rule("geometric"));
 }
 
 }  // namespace
