@@ -54,9 +54,20 @@ ValueId mean(Graph& g, ValueId x);                                           // 
 ValueId mean_axes(Graph& g, ValueId x, std::span<const std::int64_t> axes);  // keeps them, size 1
 ValueId slice(Graph& g, ValueId x, std::vector<std::int64_t> starts,
               std::vector<std::int64_t> sizes);
-ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before,
-            std::vector<std::int64_t> after);  // zeros
+ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before, std::vector<std::int64_t> after,
+            double value = 0.0);
 ValueId concat(Graph& g, std::span<const ValueId> parts, std::int64_t axis);
+
+// Rows by number; indices i32 or i64 of any shape. A negative index counts from the end; one that
+// lies outside names no row: gather gives zeros there, scatters leave it out.
+ValueId gather(Graph& g, ValueId x, ValueId indices, std::int64_t axis);  // an embedding: axis 0
+// Zeros of `shape` with the updates added: the adjoint of gather.
+ValueId scatter_add(Graph& g, ValueId indices, ValueId updates, std::int64_t axis,
+                    const Shape& shape);
+enum class ScatterMode : std::uint8_t { kSet, kMul, kMin, kMax };
+// x with rows (of axis 0) overwritten by, or combined with, the updates in order.
+ValueId scatter(Graph& g, ValueId x, ValueId indices, ValueId updates,
+                ScatterMode mode = ScatterMode::kSet);
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; equal ranks and leading sizes. A transposed operand is
 // stored

@@ -24,6 +24,11 @@ Window window(std::int64_t stride, std::int64_t pad, std::int64_t dilation = 1) 
       .strides = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilations = {dilation, dilation}};
 }
 
+ValueId rows(Graph& g, std::vector<std::int64_t> numbers) {
+  const Shape shape{static_cast<std::int64_t>(numbers.size())};
+  return g.constant(Tensor::from<std::int64_t>(shape, numbers));
+}
+
 std::vector<Case> cases() {
   return {
       {"neg", {{3, 2}}, [](Graph& g, Inputs x) { return neg(g, x[0]); }},
@@ -86,6 +91,27 @@ std::vector<Case> cases() {
          return pad(g, exp(g, x[0]), {1, 0}, {0, 2});
        }},
       {"concat", {{2, 3}, {2, 1}}, [](Graph& g, Inputs x) { return concat(g, x, 1); }},
+      {"pad_value",
+       {{2, 3}},
+       [](Graph& g, Inputs x) {
+         return pad(g, exp(g, x[0]), {1, 0}, {0, 2}, 3.0);
+       }},
+      // Rows named twice, from the end, not at all, and from outside.
+      {"gather",
+       {{2, 4, 3}},
+       [](Graph& g, Inputs x) {
+         return gather(g, exp(g, x[0]), rows(g, {1, 1, -1, 7}), 1);
+       }},
+      {"scatter_add",
+       {{4, 3}},
+       [](Graph& g, Inputs x) {
+         return scatter_add(g, rows(g, {2, 2, -1, 9}), exp(g, x[0]), 0, {5, 3});
+       }},
+      {"scatter",
+       {{4, 3}, {2, 3}},
+       [](Graph& g, Inputs x) {
+         return scatter(g, exp(g, x[0]), rows(g, {-1, 1}), exp(g, x[1]));
+       }},
       {"matmul", {{3, 4}, {4, 2}}, [](Graph& g, Inputs x) { return matmul(g, x[0], x[1]); }},
       {"matmul_at",
        {{4, 3}, {4, 2}},
