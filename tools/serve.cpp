@@ -115,7 +115,7 @@ void add_task_options(CLI::App& app, ServeSpec& spec) {
   app.add_option("--rate", task.plan.rate, "Local learning rate")
       ->type_name("X")
       ->capture_default_str();
-  app.add_option("--server-rate", task.server_rate, "How much of the mean update the model takes")
+  app.add_option("--server-rate", task.optimizer.rate, "How much of the mean update the model takes")
       ->type_name("X")
       ->capture_default_str();
   app.add_option("--clip", task.config.clip_l2, "Largest L2 norm of a device's update")

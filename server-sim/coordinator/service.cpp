@@ -109,7 +109,7 @@ HttpResponse Service::handle(const HttpRequest& request) {
   if (request.method != "POST") return not_allowed("POST");
   if (joins) {
     const std::lock_guard lock(mutex_);
-    const auto invitation = coordinator_.join(client, clock_.unix_ms());
+    const auto invitation = coordinator_.join(client, request.body, clock_.unix_ms());
     changed_.notify_all();
     return invitation ? answer(*invitation) : problem(invitation.error());
   }

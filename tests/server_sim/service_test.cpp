@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "federated/join_request.h"
 #include "federated/secagg/envelope.h"
 #include "tests/server_sim/task_world.h"
 #include "tests/storage/scratch.h"
@@ -38,6 +39,11 @@ class ServiceTest : public ScratchTest {
   }
   HttpResponse post(const std::string& path, Bytes body = {}) {
     return ask("POST", path, std::move(body));
+  }
+  HttpResponse join(std::size_t index) {
+    return post(
+        client(index) + "/join",
+        federated::make_join_request(world_->devices[index].identity, world_->clock.unix_ms()));
   }
   static std::string client(std::size_t index) { return "/v1/clients/" + to_hex(device_id(index)); }
 
@@ -136,7 +142,7 @@ TEST_F(ServiceTest, IsHealthy) {
 }
 
 TEST_F(ServiceTest, IsUnhealthyOnceTheStoreHasFailed) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   Database other = Database::open(folder_ / "server" / "rounds.sqlite").value();
   const Transaction lock = Transaction::begin(other).value();
   // The first message of a device that the journal must take.
@@ -151,11 +157,11 @@ TEST_F(ServiceTest, IsUnhealthyOnceTheStoreHasFailed) {
   EXPECT_FALSE(service_->healthy());
   EXPECT_FALSE(service_->failure());
   EXPECT_EQ(ask("GET", "/healthz").status, 503);
-  EXPECT_EQ(post(client(1) + "/join").status, 500);
+  EXPECT_EQ(join(1).status, 500);
 }
 
 TEST_F(ServiceTest, SeatsADeviceAndGivesItTheOffer) {
-  const HttpResponse joined = post(client(0) + "/join");
+  const HttpResponse joined = join(0);
   ASSERT_EQ(joined.status, 200);
   const auto seat = federated::decode_invitation(joined.body).value();
   EXPECT_EQ(seat.seat, federated::Seat::kTaken);
@@ -194,7 +200,7 @@ TEST_F(ServiceTest, PlaysARoundWithDevicesThatWaitForEachOther) {
 }
 
 TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   const Bytes offer = post(client(0) + "/rounds/1.1/poll", {0}).body;
   ASSERT_FALSE(offer.empty());
   const auto type = static_cast<std::uint8_t>(secagg::MessageType::kOffer);
@@ -221,7 +227,7 @@ TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
 }
 
 TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   service_.reset();  // its clock must not move under it
   world_->clock.advance(world_->spec.config.phase_ms[0]);
   service_ = std::make_unique<Service>(world_->open_coordinator().value(), world_->clock);
@@ -231,7 +237,7 @@ TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
   ASSERT_EQ(released.status, 200);
   EXPECT_EQ(secagg::open_envelope(released.body).value().type, secagg::MessageType::kResult);
   EXPECT_LT(steady_clock::now() - start, kSoon);
-  const auto seat = federated::decode_invitation(post(client(1) + "/join").body).value();
+  const auto seat = federated::decode_invitation(join(1).body).value();
   EXPECT_EQ(seat.attempt, (secagg::Attempt{1, 2}));
 }
 

@@ -60,6 +60,8 @@ struct TaskWorld {
 
   void reopen();  // as after a crash: whatever was not on disk is gone
   Result<Coordinator> open_coordinator() const;
+  // A device's request for a seat, by itself.
+  Result<Bytes> join(std::size_t index);
   // One try of a device to go on.
   Result<federated::Participation> step(std::size_t index);
   // Steps the devices in turn until all have finished; when nobody moves, time passes to the next
