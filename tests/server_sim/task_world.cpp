@@ -162,6 +162,8 @@ Result<Participation> TaskWorld::step(std::size_t index) {
   const federated::ParticipantSpec participant_spec{
       .authority = task_authority().public_key(),
       .policy = device.policy,
+      .ledger = device.ledger,
+      .budget = device.budget,
       .rounding = device.rounding.get(),
       .keeps_input = true,
       .progress = [&](std::string_view message) { transport.acknowledged(message); }};

@@ -35,6 +35,8 @@ struct TestDevice {
   std::vector<float> delta;
   std::uint32_t weight = 1;
   secagg::Policy policy = {};
+  privacy::Ledger* ledger = nullptr;
+  std::optional<privacy::Budget> budget = {};
   std::unique_ptr<KeyValue> state;
   std::unique_ptr<secagg::TestEntropy> entropy;
   std::unique_ptr<SameEntropy> rounding;
