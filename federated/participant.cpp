@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "federated/join_request.h"
 #include "federated/round_privacy.h"
 #include "federated/secagg/envelope.h"
 
@@ -82,7 +83,8 @@ Result<Participant::FoundSeat> Participant::find_seat(Participation& report) {
     return FoundSeat{std::move(seat), true};
   }
   const std::string path = concat("/v1/clients/", to_hex(identity_.certificate.id), "/join");
-  INK_TRY(const Bytes answer, transport_.exchange(path, {}, spec_.patience_ms));
+  const Bytes request = make_join_request(identity_, clock_.unix_ms());
+  INK_TRY(const Bytes answer, transport_.exchange(path, request, spec_.patience_ms));
   report.bytes_down += answer.size();
   INK_TRY(Invitation seat, decode_invitation(answer));
   if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.insert(kSeatKey, answer));

@@ -1,6 +1,7 @@
 // inkling ca: the keys of a deployment.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "runtime/base/clock.h"
@@ -81,6 +82,44 @@ void add_issue(CLI::App& ca, Action& chosen) {
       [&chosen, spec] { chosen = [spec](Console& console) { return ca_issue(*spec, console); }; });
 }
 
+struct RevokeSpec {
+  Path authority;
+  std::vector<std::string> ids;
+};
+
+// Adds to the list that is there. Its date only ever grows, so that servers take the newest.
+Result<void> ca_revoke(const RevokeSpec& spec, Console& console) {
+  INK_TRY(const secagg::SigningKey authority, read_authority_key(spec.authority / "identity.key"));
+  const Path path = spec.authority / kRevokedName;
+  federated::Revocations list;
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) {
+    INK_TRY(list, read_revocations(path, authority.public_key()));
+  }
+  for (const std::string& text : spec.ids) {
+    INK_TRY(const secagg::ClientId id, parse_client_id(text));
+    list.ids.insert(id);
+  }
+  list.issued_ms = std::max(SystemClock().unix_ms(), list.issued_ms + 1);
+  INK_CHECK_OK(write_file(path, federated::encode_revocations(list, authority)));
+  console.out() << path.string() << "\n";
+  return {};
+}
+
+void add_revoke(CLI::App& ca, Action& chosen) {
+  auto spec = std::make_shared<RevokeSpec>();
+  CLI::App* revoke =
+      ca.add_subcommand("revoke", "Add devices to the list of those that may no longer take part");
+  revoke->add_option("--dir", spec->authority, "Folder that ca init made; the list is there")
+      ->type_name("DIR")
+      ->required();
+  revoke->add_option("--id", spec->ids, "Id of the device; may be repeated")
+      ->type_name("HEX")
+      ->required();
+  revoke->callback(
+      [&chosen, spec] { chosen = [spec](Console& console) { return ca_revoke(*spec, console); }; });
+}
+
 }  // namespace
 
 void add_ca(CLI::App& root, Action& chosen) {
@@ -88,6 +127,7 @@ void add_ca(CLI::App& root, Action& chosen) {
   ca->require_subcommand(1);
   add_init(*ca, chosen);
   add_issue(*ca, chosen);
+  add_revoke(*ca, chosen);
 }
 
 }  // namespace inkling::tools

@@ -13,6 +13,7 @@ inline constexpr const char* kDeviceLogName = "behavior.sqlite";
 inline constexpr const char* kDevicePatchName = "patch.sqlite";
 inline constexpr const char* kDeviceSchemaName = "schema";           // FeatureSchema::to_bytes
 inline constexpr const char* kDeviceStateName = "federated.sqlite";  // the Participant's
+inline constexpr const char* kDeviceLedgerName = "privacy.sqlite";   // what has left the device
 inline constexpr const char* kDeviceIdentityName = "identity";       // from ca issue
 
 Path device_folder(const Path& out, UserId person);  // OUT/devices/0001

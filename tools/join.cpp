@@ -26,6 +26,7 @@ struct JoinSpec {
   Path tls_authority, authority, identity, device;
   std::uint32_t cohort_min = 16;
   std::uint32_t tries = 8;
+  double epsilon_max = 0, delta = 1e-6;  // 0: no budget
   bool keeps_input = false;
   std::string pause_after;
   std::uint64_t rounding_seed = 0;  // 0: not seeded
@@ -79,7 +80,13 @@ Result<void> join(const JoinSpec& spec, Console& console) {
   INK_TRY(const auto transport, HttpsTransport::create(endpoint));
   INK_TRY(KeyValue state, KeyValue::open(spec.device / kDeviceStateName));
 
+  INK_TRY(privacy::Ledger ledger, privacy::Ledger::open(spec.device / kDeviceLedgerName));
+
   federated::ParticipantSpec participant_spec;
+  participant_spec.ledger = &ledger;
+  if (spec.epsilon_max > 0) {
+    participant_spec.budget = privacy::Budget{.epsilon = spec.epsilon_max, .delta = spec.delta};
+  }
   INK_TRY(participant_spec.authority, read_authority(spec.authority));
   participant_spec.policy.n_min = spec.cohort_min;
   participant_spec.keeps_input = spec.keeps_input;
@@ -127,6 +134,15 @@ void add_join(CLI::App& root, Action& chosen) {
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(2, 2000));
+  app->add_option("--epsilon-max", spec->epsilon_max,
+                  "Most privacy loss of the whole task, whatever the server says; 0: no limit")
+      ->type_name("X")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--delta", spec->delta, "Delta of that limit")
+      ->type_name("X")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-15, 0.1));
   app->add_option("--tries", spec->tries, "Network failures before giving up")
       ->type_name("N")
       ->capture_default_str();

@@ -29,6 +29,13 @@ Result<secagg::SigningKey> read_authority_key(const Path& private_pem) {
       secagg::Secret<32>::copy_of(std::span<const std::uint8_t, 32>(raw.data(), 32)));
 }
 
+Result<federated::Revocations> read_revocations(const Path& file,
+                                                const secagg::PublicKey& authority) {
+  constexpr std::uint64_t kBytesMax = 64 + 16 * federated::kRevocationsMax + 64;
+  INK_TRY(const Bytes bytes, read_file(file, kBytesMax));
+  return federated::decode_revocations(bytes, authority);
+}
+
 Result<secagg::ClientId> parse_client_id(std::string_view text) {
   secagg::ClientId id{};
   const auto bytes = from_hex(text);

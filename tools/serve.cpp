@@ -1,6 +1,7 @@
 // inkling serve: the aggregation server of one federated task.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <memory>
@@ -16,7 +17,9 @@ namespace inkling::tools {
 namespace {
 
 struct ServeSpec {
-  Path state, keys, identity, model, port_file;
+  Path state, keys, identity, model, port_file, revoked, admin_token;
+  std::string optimizer = "fedavg", noise = "none";
+  double epsilon_max = 0, delta = 1e-6;  // 0: no budget
   std::string address = "127.0.0.1";
   std::uint16_t port = 8443;
   CoordinatorSpec task;
@@ -41,14 +44,55 @@ void end_by(int signal, const sigset_t& ending) {
   pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
 }
 
-CoordinatorSpec task_of(const ServeSpec& spec) {
+Result<CoordinatorSpec> task_of(const ServeSpec& spec) {
   CoordinatorSpec task = spec.task;
+  INK_TRY(task.optimizer.rule, parse_server_rule(spec.optimizer));
+  if (spec.noise == "discrete_gaussian") task.config.noise = secagg::Noise::kDiscreteGaussian;
+  if (spec.noise == "skellam") task.config.noise = secagg::Noise::kSkellam;
+  if (spec.epsilon_max > 0)
+    task.budget = privacy::Budget{.epsilon = spec.epsilon_max, .delta = spec.delta};
   task.config.delta_ppm = static_cast<std::uint32_t>(spec.drop_fraction * secagg::kPpm);
   const std::uint32_t phase_ms = spec.phase_s * 1000;
   task.config.phase_ms = {phase_ms, phase_ms, spec.masking_s * 1000, phase_ms, phase_ms};
   const Sha256Digest name = sha256(as_bytes(task.plan.kind));
   std::copy_n(name.begin(), task.task.size(), task.task.begin());
   return task;
+}
+
+// Takes in the list of revoked devices whenever its file has changed. A list that does not hold is
+// reported, and the one at hand stays.
+class RevocationFile {
+ public:
+  RevocationFile(Path file, const secagg::PublicKey& authority)
+      : file_(std::move(file)), authority_(authority) {}
+
+  void refresh(Service& service, Console& console) {
+    std::error_code error;
+    if (file_.empty()) return;
+    const auto written = std::filesystem::last_write_time(file_, error);
+    if (error || written == seen_) return;
+    seen_ = written;
+    auto list = read_revocations(file_, authority_);
+    const Result<void> set = list ? service.set_revocations(*std::move(list))
+                                  : tl::unexpected<Error>(std::move(list).error());
+    if (!set) console.log().warning(set.error().message);
+  }
+
+ private:
+  Path file_;
+  secagg::PublicKey authority_;
+  std::filesystem::file_time_type seen_{};
+};
+
+// The first line of the file.
+Result<std::string> read_token(const Path& file) {
+  if (file.empty()) return std::string();
+  INK_TRY(const Bytes bytes, read_file(file, 4096));
+  std::string token(as_text(bytes));
+  token.resize(std::min(token.find_first_of("\r\n"), token.size()));
+  if (token.size() >= kAdminTokenBytesMin) return token;
+  return fail(ErrorCode::kInvalidArgument, file.string(), ": a token of ", token.size(),
+              " characters, expected at least ", kAdminTokenBytesMin);
 }
 
 Result<void> serve(const ServeSpec& spec, Console& console) {
@@ -60,9 +104,14 @@ Result<void> serve(const ServeSpec& spec, Console& console) {
   INK_TRY(const Bytes chain, read_file(spec.keys / "server.pem"));
   INK_TRY(const Bytes key, read_file(spec.keys / "server.key"));
   INK_TRY(const Bytes model, read_file(spec.model));
-  INK_TRY(Coordinator coordinator, Coordinator::open(task_of(spec), std::move(identity), authority,
-                                                     spec.state, model, entropy));
-  Service service(std::move(coordinator), clock);
+  INK_TRY(const std::string admin_token, read_token(spec.admin_token));
+  INK_TRY(const CoordinatorSpec task, task_of(spec));
+  INK_TRY(Coordinator coordinator,
+          Coordinator::open(task, std::move(identity), authority, spec.state, model, entropy));
+  Service service(std::move(coordinator), clock, admin_token);
+  RevocationFile revoked(spec.revoked, authority);
+  if (!spec.revoked.empty()) INK_CHECK_OK(read_revocations(spec.revoked, authority));
+  revoked.refresh(service, console);
 
   INK_TRY(TlsContext tls, TlsContext::server(as_text(chain), as_text(key)));
   HttpsServerSpec https{.address = spec.address, .port = spec.port};
@@ -78,7 +127,10 @@ Result<void> serve(const ServeSpec& spec, Console& console) {
 
   int signal = 0;
   const timespec pause{0, 200'000'000};
-  while (signal <= 0 && service.healthy()) signal = sigtimedwait(&ending, nullptr, &pause);
+  while (signal <= 0 && service.healthy()) {
+    signal = sigtimedwait(&ending, nullptr, &pause);
+    revoked.refresh(service, console);
+  }
   service.stop();
   server->stop();
   INK_CHECK_OK(service.failure());
@@ -115,9 +167,38 @@ void add_task_options(CLI::App& app, ServeSpec& spec) {
   app.add_option("--rate", task.plan.rate, "Local learning rate")
       ->type_name("X")
       ->capture_default_str();
-  app.add_option("--server-rate", task.server_rate, "How much of the mean update the model takes")
+  app.add_option("--server-rate", task.optimizer.rate,
+                 "How much of the mean update the model takes")
       ->type_name("X")
       ->capture_default_str();
+  app.add_option("--server-optimizer", spec.optimizer, "How the model takes the mean update")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fedavg", "fedavgm", "fedadagrad", "fedadam", "fedyogi"}));
+  app.add_option("--server-momentum", task.optimizer.momentum, "Momentum of that optimizer")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--updates-wanted", task.updates_wanted,
+                 "Updates for which a round waits; 0: for all of its devices")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--noise", spec.noise, "Noise that every device adds to its update")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"none", "discrete_gaussian", "skellam"}));
+  app.add_option("--noise-sigma", task.config.noise_sigma,
+                 "Deviation of one device's noise, in quantisation steps")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--epsilon-max", spec.epsilon_max,
+                 "Privacy loss before which the task ends; 0: no limit")
+      ->type_name("X")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--delta", spec.delta, "Delta of that limit")
+      ->type_name("X")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-15, 0.1));
   app.add_option("--clip", task.config.clip_l2, "Largest L2 norm of a device's update")
       ->type_name("X")
       ->capture_default_str();
@@ -162,6 +243,12 @@ void add_serve(CLI::App& root, Action& chosen) {
   app->add_option("--port", spec->port, "Port to listen on; 0: the system chooses")
       ->type_name("PORT")
       ->capture_default_str();
+  app->add_option("--revoked", spec->revoked,
+                  "List of revoked devices, from ca revoke; read again when it changes")
+      ->type_name("FILE");
+  app->add_option("--admin-token", spec->admin_token,
+                  "File with the token for /metrics, /v1/events and /v1/admin")
+      ->type_name("FILE");
   app->add_option("--port-file", spec->port_file, "File to write the port to once listening")
       ->type_name("FILE");
   add_task_options(*app, *spec);

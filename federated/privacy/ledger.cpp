@@ -1,7 +1,6 @@
 #include "federated/privacy/ledger.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "runtime/base/sha256.h"
 
@@ -16,78 +15,8 @@ constexpr std::array<std::string_view, 1> kSchema = {
     "cohort_min INTEGER NOT NULL, noise TEXT NOT NULL, mechanism BLOB NOT NULL, "
     "digest BLOB NOT NULL, UNIQUE (task, round, attempt)) STRICT"};
 
-struct Encoder {
-  ByteWriter& out;
-  void number(double v) const { out.u64(std::bit_cast<std::uint64_t>(v)); }
-  void operator()(const Gaussian& m) const {
-    number(m.noise_multiplier);
-    number(m.sampling);
-  }
-  void operator()(const DistributedDiscreteGaussian& m) const {
-    number(m.sigma);
-    out.u32(m.clients);
-    number(m.l2);
-    number(m.l1);
-    out.u64(m.dimension);
-    number(m.sampling);
-  }
-  void operator()(const Skellam& m) const {
-    number(m.variance);
-    number(m.l2);
-    number(m.l1);
-    number(m.sampling);
-  }
-  void operator()(const Tree& m) const {
-    number(m.noise_multiplier);
-    out.u64(m.steps);
-  }
-};
-
-// Empty for none; else the variant's index and its fields in order.
 Bytes encode(const std::optional<Mechanism>& mechanism) {
-  ByteWriter out;
-  if (!mechanism) return {};
-  out.u8(static_cast<std::uint8_t>(mechanism->index()));
-  std::visit(Encoder{out}, *mechanism);
-  return out.take();
-}
-
-Result<std::optional<Mechanism>> decode(ByteSpan bytes) {
-  if (bytes.empty()) return std::optional<Mechanism>();
-  ByteReader in(bytes);
-  const auto number = [&] { return std::bit_cast<double>(in.u64()); };
-  Mechanism mechanism;
-  const std::uint8_t kind = in.u8();
-  if (kind == 0) {
-    Gaussian m;
-    m.noise_multiplier = number();
-    m.sampling = number();
-    mechanism = m;
-  } else if (kind == 1) {
-    DistributedDiscreteGaussian m;
-    m.sigma = number();
-    m.clients = in.u32();
-    m.l2 = number();
-    m.l1 = number();
-    m.dimension = in.u64();
-    m.sampling = number();
-    mechanism = m;
-  } else if (kind == 2) {
-    Skellam m;
-    m.variance = number();
-    m.l2 = number();
-    m.l1 = number();
-    m.sampling = number();
-    mechanism = m;
-  } else {
-    Tree m;
-    m.noise_multiplier = number();
-    m.steps = in.u64();
-    mechanism = m;
-  }
-  if (!in.finished() || kind > 3 || !check_mechanism(mechanism))
-    return fail(ErrorCode::kCorrupt, "privacy ledger: a mechanism of ", bytes.size(), " bytes");
-  return std::optional<Mechanism>(mechanism);
+  return mechanism ? encode_mechanism(*mechanism) : Bytes();
 }
 
 Sha256Digest digest_of(const LedgerEntry& entry, ByteSpan before) {
@@ -119,7 +48,9 @@ Result<LedgerEntry> read_entry(const Statement& row) {
   if (task.size() != entry.task.size())
     return fail(ErrorCode::kCorrupt, "privacy ledger: a task id of ", task.size(), " bytes");
   std::copy(task.begin(), task.end(), entry.task.begin());
-  INK_TRY(entry.mechanism, decode(row.blob(7)));
+  if (const ByteSpan mechanism = row.blob(7); !mechanism.empty()) {
+    INK_TRY(entry.mechanism, decode_mechanism(mechanism));
+  }
   return entry;
 }
 

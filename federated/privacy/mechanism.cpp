@@ -1,7 +1,10 @@
 #include "federated/privacy/mechanism.h"
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <numbers>
+#include <type_traits>
 
 namespace inkling::privacy {
 
@@ -47,7 +50,72 @@ struct Checker {
   }
 };
 
+// One description of the fields for both directions: `io` writes or reads each in turn.
+template <typename Io, typename M>
+void fields(Io& io, M& m) {
+  using T = std::remove_const_t<M>;
+  if constexpr (std::is_same_v<T, Gaussian>) {
+    io(m.noise_multiplier);
+    io(m.sampling);
+  } else if constexpr (std::is_same_v<T, DistributedDiscreteGaussian>) {
+    io(m.sigma);
+    io(m.clients);
+    io(m.l2);
+    io(m.l1);
+    io(m.dimension);
+    io(m.sampling);
+  } else if constexpr (std::is_same_v<T, Skellam>) {
+    io(m.variance);
+    io(m.l2);
+    io(m.l1);
+    io(m.sampling);
+  } else {
+    io(m.noise_multiplier);
+    io(m.steps);
+  }
+}
+
+struct Writer {
+  ByteWriter out;
+  void operator()(double v) { out.u64(std::bit_cast<std::uint64_t>(v)); }
+  void operator()(std::uint32_t v) { out.u32(v); }
+  void operator()(std::uint64_t v) { out.u64(v); }
+};
+
+struct Reader {
+  ByteReader in;
+  void operator()(double& v) { v = std::bit_cast<double>(in.u64()); }
+  void operator()(std::uint32_t& v) { v = in.u32(); }
+  void operator()(std::uint64_t& v) { v = in.u64(); }
+};
+
+template <typename M>
+Mechanism read(Reader& reader) {
+  M m;
+  fields(reader, m);
+  return m;
+}
+
 }  // namespace
+
+Bytes encode_mechanism(const Mechanism& mechanism) {
+  Writer writer;
+  writer.out.u8(static_cast<std::uint8_t>(mechanism.index()));
+  std::visit([&](const auto& m) { fields(writer, m); }, mechanism);
+  return writer.out.take();
+}
+
+Result<Mechanism> decode_mechanism(ByteSpan bytes) {
+  constexpr std::array kReaders = {read<Gaussian>, read<DistributedDiscreteGaussian>, read<Skellam>,
+                                   read<Tree>};
+  Reader reader{ByteReader(bytes)};
+  const std::uint8_t kind = reader.in.u8();
+  if (kind < kReaders.size()) {
+    const Mechanism mechanism = kReaders[kind](reader);
+    if (reader.in.finished() && check_mechanism(mechanism)) return mechanism;
+  }
+  return fail(ErrorCode::kCorrupt, "privacy: ", bytes.size(), " bytes that are not a mechanism");
+}
 
 Result<void> check_mechanism(const Mechanism& mechanism) {
   return std::visit(Checker(), mechanism);

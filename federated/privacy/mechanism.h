@@ -8,7 +8,7 @@
 #include <string>
 #include <variant>
 
-#include "runtime/base/result.h"
+#include "runtime/base/bytes.h"
 
 namespace inkling::privacy {
 
@@ -52,6 +52,11 @@ using Mechanism = std::variant<Gaussian, DistributedDiscreteGaussian, Skellam, T
 // kInvalidArgument naming the field: noise above 0 and finite, sampling in (0, 1], counts of 1 or
 // more, norms finite and not negative.
 Result<void> check_mechanism(const Mechanism& mechanism);
+
+// The variant's index and its fields in order, fixed-width little-endian, and back. kCorrupt unless
+// it is exactly one mechanism that passes check_mechanism.
+Bytes encode_mechanism(const Mechanism& mechanism);
+Result<Mechanism> decode_mechanism(ByteSpan bytes);
 
 // By how much the sum of `clients` discrete Gaussians is off one discrete Gaussian: 10 times the
 // sum over k < clients of exp(-2 pi^2 sigma^2 k / (k + 1)).

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
+#include "federated/join_request.h"
 #include "federated/parameters.h"
+#include "federated/round_privacy.h"
 #include "federated/secagg/envelope.h"
 #include "federated/update.h"
 
@@ -23,6 +26,13 @@ struct Coordinator::State {
   std::optional<secagg::Server> open;  // the attempt in play
   secagg::Attempt open_attempt;
   std::vector<secagg::ClientId> seated;
+  std::set<secagg::ClientId> waiting;  // were told to come back since the attempt opened
+  std::int64_t enough_since_ms = 0;    // since when unmasking could end; 0: cannot yet
+  ServerOptimizer optimizer;
+  privacy::Accountant accountant;
+  std::optional<privacy::Mechanism> mechanism;  // of a round
+  federated::Revocations revoked;
+  CoordinatorStats stats;
   std::uint64_t version = 1;
   Result<void> health;  // what could not be written, once it could not
 
@@ -33,6 +43,9 @@ struct Coordinator::State {
   Result<void> persist(const Bytes& record);
   Result<void> settle();
   Result<Bytes> merge();
+  Result<bool> may_begin() const;
+  bool is_enough(std::int64_t now_ms);
+  std::uint32_t retry_after(const secagg::ClientId& client);
   Result<void> write_down(const Bytes& record);
   bool plays(const secagg::Attempt& wanted) const { return open && open_attempt == wanted; }
   Result<RoundReport> finished_attempt(const secagg::ClientId& client,
@@ -62,6 +75,10 @@ Coordinator::~Coordinator() = default;
 Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Identity server,
                                       const secagg::PublicKey& authority, const Path& folder,
                                       const Bytes& initial_model, secagg::EntropySource& entropy) {
+  if (spec.budget && spec.config.noise == secagg::Noise::kNone) {
+    return fail(ErrorCode::kInvalidArgument,
+                "coordinator: a privacy budget, but rounds without noise");
+  }
   INK_TRY(RoundStore store, RoundStore::open(folder / "rounds.sqlite"));
   auto stored = store.model();
   const bool fresh = !stored && stored.error().code == ErrorCode::kNotFound;
@@ -71,6 +88,11 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
     return fail(ErrorCode::kResourceLimit, "coordinator: a model of ", stored->size(),
                 " bytes, devices take up to ", federated::kTaskModelBytesMax);
   }
+  INK_TRY(const Model model, model_from(*stored));
+  INK_TRY(ServerOptimizer optimizer,
+          ServerOptimizer::create(spec.optimizer, federated::get_parameters(model).size()));
+  INK_TRY(const Bytes optimizer_state, store.optimizer());
+  if (!optimizer_state.empty()) INK_CHECK_OK(optimizer.load(optimizer_state));
   auto state = std::make_unique<State>(State{.spec = spec,
                                              .server = std::move(server),
                                              .authority = authority,
@@ -81,10 +103,16 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
                                              .open = {},
                                              .open_attempt = {},
                                              .seated = {},
+                                             .waiting = {},
+                                             .optimizer = std::move(optimizer),
+                                             .accountant = {},
+                                             .mechanism = {},
+                                             .revoked = {},
+                                             .stats = {},
                                              .health = {}});
-  INK_TRY(const Model model, model_from(state->model));
   state->spec.config.dimension = federated::get_parameters(model).size();
   INK_CHECK_OK(secagg::check_config(state->spec.config));
+  state->mechanism = federated::mechanism_of(state->spec.config);
   if (fresh) INK_CHECK_OK(state->store.put_first_model(state->model));
   INK_CHECK_OK(state->load_progress());
   INK_TRY(const auto interrupted, state->store.open_attempt());
@@ -104,7 +132,19 @@ Result<void> Coordinator::State::load_progress() {
       attempt = report.attempt.attempt;
     }
   }
+  INK_TRY(const auto mechanisms, store.mechanisms());
+  for (const Bytes& bytes : mechanisms) {
+    INK_TRY(const privacy::Mechanism used, privacy::decode_mechanism(bytes));
+    INK_CHECK_OK(accountant.add({.mechanism = used}));
+  }
   return {};
+}
+
+// Whether the privacy budget has room for one more round.
+Result<bool> Coordinator::State::may_begin() const {
+  if (!spec.budget || !mechanism) return true;
+  INK_TRY(const bool exceeds, accountant.would_exceed({*mechanism}, *spec.budget));
+  return !exceeds;
 }
 
 secagg::ServerSetup Coordinator::State::setup(const OpenAttempt& open_one) const {
@@ -126,6 +166,8 @@ Result<void> Coordinator::State::begin(std::int64_t now_ms) {
   open = std::move(machine);
   open_attempt = fresh.attempt;
   seated.clear();
+  waiting.clear();
+  enough_since_ms = 0;
   return {};
 }
 
@@ -148,9 +190,10 @@ Result<void> Coordinator::State::persist(const Bytes& record) {
 // Closes the attempt that has just ended: merges and publishes, or records why not.
 Result<void> Coordinator::State::settle() {
   if (!open) return {};
-  Bytes next;
+  RoundProducts products;
   if (open->phase() == secagg::ServerPhase::kDone) {
-    INK_TRY(next, merge());  // or finds that the sum is no update, and aborts
+    INK_TRY(products.model, merge());  // or finds that the sum is no update, and aborts
+    products.optimizer = optimizer.save();
   }
   const bool ok = open->phase() == secagg::ServerPhase::kDone;
   if (!ok && open->phase() != secagg::ServerPhase::kAborted) return {};
@@ -167,8 +210,13 @@ Result<void> Coordinator::State::settle() {
     report.roster.push_back(open->roster().member(i).id);
   for (const secagg::Dropout& d : open->dropouts())
     report.dropped.push_back({d.client, static_cast<int>(d.phase)});
-  INK_CHECK_OK(store.finish(report, next));
-  if (ok) model = std::move(next);
+  const bool learnt =
+      outcome.code == secagg::RoundCode::kOk || outcome.code == secagg::RoundCode::kCountMismatch;
+  if (learnt && mechanism) products.mechanism = privacy::encode_mechanism(*mechanism);
+  INK_CHECK_OK(store.finish(report, products));
+  if (!products.mechanism.empty()) INK_CHECK_OK(accountant.add({*mechanism}));
+  if (ok) model = std::move(products.model);
+  ++(ok ? stats.rounds_ok : stats.attempts_aborted);
   attempt = ok ? 0 : open_attempt.attempt;
   done = ok ? open_attempt.round : done;
   open.reset();
@@ -187,8 +235,7 @@ Result<Bytes> Coordinator::State::merge() {
   }
   INK_TRY(const Model current, model_from(model));
   std::vector<float> parameters = federated::get_parameters(current);
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    parameters[i] += static_cast<float>(spec.server_rate) * mean->delta[i];
+  INK_CHECK_OK(optimizer.step(parameters, mean->delta));
   INK_TRY(const Model next, federated::with_parameters(current, parameters));
   INK_TRY(Bytes bytes, encode_model(next));
   const auto record = open->publish(secagg::hash_of({bytes}));
@@ -222,24 +269,55 @@ Result<RoundReport> Coordinator::State::finished_attempt(const secagg::ClientId&
               report ? ": not a member" : " is not open");
 }
 
-Result<Bytes> Coordinator::join(const secagg::ClientId& client, std::int64_t now_ms) {
+// Pace steering (Bonawitz et al., MLSys'19): the more devices wait for a seat, the later each is
+// told to come back, so that about a cohort of them comes in retry_ms.
+std::uint32_t Coordinator::State::retry_after(const secagg::ClientId& client) {
+  constexpr std::size_t kWaitingMax = 1 << 20;
+  if (waiting.size() < kWaitingMax) waiting.insert(client);
+  const std::uint64_t cohorts = (waiting.size() + spec.config.n_max - 1) / spec.config.n_max;
+  const std::uint64_t pause =
+      std::min<std::uint64_t>(cohorts * spec.retry_ms, std::max(spec.retry_max_ms, spec.retry_ms));
+  // The same half to one and a half for a device each time, different between devices.
+  return static_cast<std::uint32_t>(pause / 2 + pause * client[15] / 255);
+}
+
+Result<Bytes> Coordinator::join(const secagg::ClientId& client, ByteSpan request,
+                                std::int64_t now_ms) {
   State& s = *state_;
   INK_CHECK_OK(s.health);
-  federated::Invitation invitation{.seat = federated::Seat::kWait,
-                                   .retry_ms = s.spec.retry_ms,
-                                   .attempt = {},
-                                   .plan = {},
-                                   .model = {}};
+  const auto asks = federated::check_join_request(request, s.authority, now_ms);
+  if (!asks || *asks != client || s.revoked.ids.count(client) != 0) {
+    ++s.stats.joins_refused;
+    INK_CHECK_OK(asks);
+    return fail(ErrorCode::kVerification, "join: client ", to_hex(client),
+                *asks != client ? " is not who signed" : " is revoked");
+  }
+  federated::Invitation invitation{
+      .seat = federated::Seat::kWait, .attempt = {}, .plan = {}, .model = {}};
   if (s.done >= s.spec.rounds) {
     invitation.seat = federated::Seat::kFinished;
     return federated::encode_invitation(invitation);
   }
-  if (!s.open) INK_CHECK_OK(s.begin(now_ms));
+  if (!s.open) {
+    INK_TRY(const bool may_begin, s.may_begin());
+    if (!may_begin) {
+      invitation.seat = federated::Seat::kFinished;
+      return federated::encode_invitation(invitation);
+    }
+    INK_CHECK_OK(s.begin(now_ms));
+  }
   const bool known = std::find(s.seated.begin(), s.seated.end(), client) != s.seated.end();
   const bool room =
       s.open->phase() == secagg::ServerPhase::kAdvertising && s.seated.size() < s.spec.config.n_max;
-  if (!known && !room) return federated::encode_invitation(invitation);
-  if (!known) s.seated.push_back(client);
+  if (!known && !room) {
+    ++s.stats.joins_deferred;
+    invitation.retry_ms = s.retry_after(client);
+    return federated::encode_invitation(invitation);
+  }
+  if (!known) {
+    s.seated.push_back(client);
+    ++s.stats.seats_given;
+  }
   invitation = {.seat = federated::Seat::kTaken,
                 .attempt = s.open_attempt,
                 .task = s.spec.task,
@@ -277,21 +355,72 @@ Result<void> Coordinator::receive(const secagg::ClientId& client, const secagg::
     INK_CHECK_OK(s.finished_attempt(client, attempt));
     return {};
   }
-  INK_TRY(const secagg::Receipt receipt, s.open->receive(client, message, now_ms));
-  return s.write_down(receipt.record);
+  const auto receipt = s.open->receive(client, message, now_ms);
+  ++(receipt ? s.stats.messages_accepted : s.stats.messages_refused);
+  INK_CHECK_OK(receipt);
+  INK_CHECK_OK(s.write_down(receipt->record));
+  if (s.is_enough(now_ms)) return s.write_down(s.open->close_phase(now_ms));
+  return {};
+}
+
+// Whether the phase may end before everybody has answered.
+bool Coordinator::State::is_enough(std::int64_t now_ms) {
+  if (!open || !open->can_close()) return false;
+  if (open->phase() == secagg::ServerPhase::kMasking)
+    return spec.updates_wanted > 0 && open->answered() >= spec.updates_wanted;
+  if (enough_since_ms == 0) enough_since_ms = now_ms;
+  return now_ms - enough_since_ms >= spec.spare_shares_ms;
 }
 
 Result<void> Coordinator::tick(std::int64_t now_ms) {
   State& s = *state_;
   INK_CHECK_OK(s.health);
   if (!s.open) return {};
-  return s.write_down(s.open->tick(now_ms));
+  return s.write_down(s.is_enough(now_ms) ? s.open->close_phase(now_ms) : s.open->tick(now_ms));
+}
+
+Result<void> Coordinator::set_revocations(federated::Revocations list) {
+  if (list.issued_ms < state_->revoked.issued_ms) {
+    return fail(ErrorCode::kFailedPrecondition, "revocations: issued at ", list.issued_ms,
+                " ms, before the list at hand");
+  }
+  state_->revoked = std::move(list);
+  return {};
+}
+
+Result<void> Coordinator::cancel(std::int64_t now_ms) {
+  State& s = *state_;
+  INK_CHECK_OK(s.health);
+  if (!s.open) return fail(ErrorCode::kFailedPrecondition, "cancel: no attempt is open");
+  return s.write_down(s.open->cancel(now_ms));
 }
 
 std::uint64_t Coordinator::version() const { return state_->version; }
 std::uint64_t Coordinator::rounds_done() const { return state_->done; }
 const Bytes& Coordinator::model() const { return state_->model; }
-bool Coordinator::finished() const { return state_->done >= state_->spec.rounds; }
+const CoordinatorStats& Coordinator::stats() const { return state_->stats; }
+bool Coordinator::exhausted() const {
+  const auto may_begin = state_->may_begin();
+  return !state_->open && may_begin && !*may_begin;
+}
+bool Coordinator::finished() const { return state_->done >= state_->spec.rounds || exhausted(); }
+
+std::optional<Coordinator::Progress> Coordinator::progress() const {
+  const auto& open = state_->open;
+  if (!open) return std::nullopt;
+  return Progress{.attempt = state_->open_attempt,
+                  .phase = open->phase(),
+                  .answered = open->answered(),
+                  .cohort = open->roster().size()};
+}
+
+Result<std::optional<privacy::Spent>> Coordinator::spent() const {
+  if (!state_->mechanism) return std::optional<privacy::Spent>();
+  INK_TRY(const privacy::Spent spent,
+          state_->accountant.spent(state_->spec.budget.value_or(privacy::Budget{}).delta));
+  return std::optional<privacy::Spent>(spent);
+}
+
 Result<std::vector<RoundReport>> Coordinator::reports() { return state_->store.reports(); }
 
 }  // namespace inkling

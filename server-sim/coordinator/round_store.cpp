@@ -14,8 +14,10 @@ constexpr std::string_view kSchema[] = {
     "CREATE TABLE reports (round INTEGER, attempt INTEGER, code INTEGER, reason TEXT, roster BLOB, "
     "dropped BLOB, survivors INTEGER,"
     " sum BLOB, result BLOB, PRIMARY KEY (round, attempt));"
-    "CREATE TABLE models (round INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"};  // 0: before the
-                                                                               // first round
+    "CREATE TABLE models (round INTEGER PRIMARY KEY, bytes BLOB NOT NULL);",  // 0: before round 1
+    "CREATE TABLE optimizer (only INTEGER PRIMARY KEY CHECK (only = 1), state BLOB NOT NULL);"
+    "CREATE TABLE privacy (round INTEGER, attempt INTEGER, mechanism BLOB NOT NULL, "
+    "PRIMARY KEY (round, attempt));"};
 
 Bytes encode_roster(std::span<const secagg::ClientId> roster) {
   Bytes bytes;
@@ -137,7 +139,19 @@ Result<void> RoundStore::put_first_model(ByteSpan model) {
   return insert.bind_blob(1, model).run();
 }
 
-Result<void> RoundStore::finish(const RoundReport& report, ByteSpan model) {
+Result<Bytes> RoundStore::optimizer() {
+  INK_TRY(Statement query, database_.prepare("SELECT state FROM optimizer"));
+  INK_TRY(const bool found, query.step());
+  if (!found) return Bytes();
+  const ByteSpan state = query.blob(0);
+  return Bytes(state.begin(), state.end());
+}
+
+Result<std::vector<Bytes>> RoundStore::mechanisms() {
+  return blobs(database_, "SELECT mechanism FROM privacy ORDER BY round, attempt");
+}
+
+Result<void> RoundStore::finish(const RoundReport& report, const RoundProducts& products) {
   INK_TRY(Transaction transaction, Transaction::begin(database_));
   INK_TRY(Statement insert,
           database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
@@ -152,10 +166,20 @@ Result<void> RoundStore::finish(const RoundReport& report, ByteSpan model) {
       .bind_blob(8, sum)
       .bind_blob(9, report.result);
   INK_CHECK_OK(insert.run());
-  if (!model.empty()) {
+  if (!products.model.empty()) {
     INK_TRY(Statement store, database_.prepare("INSERT INTO models VALUES (?, ?)"));
-    store.bind_integer(1, static_cast<std::int64_t>(report.attempt.round)).bind_blob(2, model);
+    store.bind_integer(1, static_cast<std::int64_t>(report.attempt.round))
+        .bind_blob(2, products.model);
     INK_CHECK_OK(store.run());
+    INK_TRY(Statement keep, database_.prepare("REPLACE INTO optimizer VALUES (1, ?)"));
+    INK_CHECK_OK(keep.bind_blob(1, products.optimizer).run());
+  }
+  if (!products.mechanism.empty()) {
+    INK_TRY(Statement charge, database_.prepare("INSERT INTO privacy VALUES (?, ?, ?)"));
+    charge.bind_integer(1, static_cast<std::int64_t>(report.attempt.round))
+        .bind_integer(2, report.attempt.attempt)
+        .bind_blob(3, products.mechanism);
+    INK_CHECK_OK(charge.run());
   }
   INK_CHECK_OK(database_.run("DELETE FROM open_attempt; DELETE FROM journal"));
   return transaction.commit();

@@ -36,6 +36,13 @@ struct RoundReport {
   Bytes result;                    // the signed Result that its members get
 };
 
+// What an attempt leaves behind besides its report.
+struct RoundProducts {
+  Bytes model;      // the next global model; empty when there is none
+  Bytes optimizer;  // the server optimizer's state after it
+  Bytes mechanism;  // as which its noise counts (encode_mechanism); empty when nothing was learnt
+};
+
 class RoundStore {
  public:
   static Result<RoundStore> open(const Path& path);
@@ -44,8 +51,11 @@ class RoundStore {
   Result<void> begin(const OpenAttempt& attempt);  // kFailedPrecondition: one is open
   Result<void> append(ByteSpan record);            // to the open attempt's journal
   Result<std::vector<Bytes>> journal();
-  // Closes the open attempt. `model` is what a round that succeeded made, else empty.
-  Result<void> finish(const RoundReport& report, ByteSpan model);
+  // Closes the open attempt.
+  Result<void> finish(const RoundReport& report, const RoundProducts& products);
+
+  Result<Bytes> optimizer();                // the newest state; empty before the first
+  Result<std::vector<Bytes>> mechanisms();  // of all attempts whose sum was learnt, oldest first
 
   // The newest global model; kNotFound before the first.
   Result<Bytes> model();

@@ -1,8 +1,11 @@
 #include "server-sim/coordinator/service.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
+
+#include "federated/secagg/secret.h"
 
 namespace inkling {
 
@@ -43,6 +46,12 @@ HttpResponse answer(Bytes body) {
   return response;
 }
 
+HttpResponse text(std::string_view body, std::string content_type) {
+  HttpResponse response = answer(Bytes(body.begin(), body.end()));
+  response.content_type = std::move(content_type);
+  return response;
+}
+
 HttpResponse not_allowed(std::string_view allowed) {
   HttpResponse response = problem(405, concat("expected ", allowed));
   response.fields.emplace_back("Allow", allowed);
@@ -51,8 +60,9 @@ HttpResponse not_allowed(std::string_view allowed) {
 
 }  // namespace
 
-Service::Service(Coordinator coordinator, const Clock& clock)
-    : coordinator_(std::move(coordinator)), clock_(clock) {
+Service::Service(Coordinator coordinator, const Clock& clock, std::string admin_token)
+    : coordinator_(std::move(coordinator)), clock_(clock), admin_token_(std::move(admin_token)) {
+  note_events();
   ticker_ = std::thread([this] { run_clock(); });
 }
 
@@ -72,7 +82,10 @@ void Service::run_clock() {
   while (!stopping_ && failure_) {
     const std::uint64_t before = coordinator_.version();
     failure_ = coordinator_.tick(clock_.unix_ms());
-    if (!failure_ || coordinator_.version() != before) changed_.notify_all();
+    if (!failure_ || coordinator_.version() != before) {
+      note_events();
+      changed_.notify_all();
+    }
     changed_.wait_for(lock, kTick, [&] { return stopping_; });
   }
 }
@@ -88,14 +101,129 @@ Result<void> Service::failure() {
 }
 
 HttpResponse Service::handle(const HttpRequest& request) {
-  std::string_view path = request.path;
-  if (path == "/healthz") {
+  const bool ready = request.path == "/readyz";
+  if (ready || request.path == "/healthz") {
     if (request.method != "GET") return not_allowed("GET");
-    if (!healthy()) return problem(503, "the coordinator has failed");
-    HttpResponse response = answer(Bytes{'o', 'k', '\n'});
-    response.content_type = "text/plain";
+    const std::lock_guard lock(mutex_);
+    if (!failure_) return problem(503, "the coordinator has failed");
+    if (ready && stopping_) return problem(503, "the server is stopping");
+    return text("ok\n", "text/plain");
+  }
+  const bool operates = request.path == "/metrics" || request.path == "/v1/events" ||
+                        request.path.starts_with("/v1/admin/");
+  return operates ? operate(request) : device(request);
+}
+
+// In time that depends on the lengths alone.
+bool Service::is_operator(const HttpRequest& request) const {
+  constexpr std::string_view kScheme = "Bearer ";
+  const std::string_view given = request.field("authorization");
+  return given.starts_with(kScheme) &&
+         secagg::equal_in_constant_time(as_bytes(given.substr(kScheme.size())),
+                                        as_bytes(admin_token_));
+}
+
+HttpResponse Service::operate(const HttpRequest& request) {
+  if (admin_token_.size() < kAdminTokenBytesMin) return problem(404, "no such resource");
+  if (!is_operator(request)) {
+    HttpResponse response = problem(401, "expected the operator's token");
+    response.fields.emplace_back("WWW-Authenticate", "Bearer");
     return response;
   }
+  const bool posts = request.path == "/v1/admin/cancel";
+  if (!posts && request.path != "/metrics" && request.path != "/v1/events")
+    return problem(404, "no such resource");
+  if (request.method != (posts ? "POST" : "GET")) return not_allowed(posts ? "POST" : "GET");
+  if (posts) return cancel();
+  return request.path == "/metrics" ? metrics() : events(request);
+}
+
+HttpResponse Service::cancel() {
+  const std::lock_guard lock(mutex_);
+  const auto cancelled = coordinator_.cancel(clock_.unix_ms());
+  note_events();
+  changed_.notify_all();
+  return cancelled ? answer({}) : problem(cancelled.error());
+}
+
+// OpenMetrics 1.0 text.
+HttpResponse Service::metrics() {
+  const std::lock_guard lock(mutex_);
+  const CoordinatorStats& stats = coordinator_.stats();
+  std::string out;
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
+    out += concat("# TYPE inkling_", name, " ", type, "\n# HELP inkling_", name, " ", help, "\n");
+  };
+  const auto counter = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+    family(name, "counter", help);
+    out += concat("inkling_", name, "_total ", value, "\n");
+  };
+  const auto gauge = [&](std::string_view name, std::string_view help, auto value) {
+    family(name, "gauge", help);
+    out += concat("inkling_", name, " ", value, "\n");
+  };
+  counter("seats_given", "Devices seated in an attempt.", stats.seats_given);
+  counter("joins_deferred", "Devices told to come back.", stats.joins_deferred);
+  counter("joins_refused", "Join requests that did not hold.", stats.joins_refused);
+  counter("messages_accepted", "Protocol messages taken in.", stats.messages_accepted);
+  counter("messages_refused", "Protocol messages that did not hold.", stats.messages_refused);
+  counter("rounds_ok", "Rounds that made a model.", stats.rounds_ok);
+  counter("attempts_aborted", "Attempts that ended without one.", stats.attempts_aborted);
+  gauge("rounds_done", "Rounds of the task that are done.", coordinator_.rounds_done());
+  const auto progress = coordinator_.progress();
+  gauge("attempt_open", "1 while an attempt is open.", progress ? 1 : 0);
+  gauge("attempt_answered", "Answers in the open attempt's phase.",
+        progress ? progress->answered : 0);
+  if (const auto spent = coordinator_.spent(); spent && *spent)
+    gauge("epsilon_spent", "Privacy loss of the task so far.", (*spent)->epsilon);
+  out += "# EOF\n";
+  return text(out, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+}
+
+// What has happened since the last event that the watcher has, or the next one if it comes in time;
+// then the watcher asks again, as EventSource does by itself.
+HttpResponse Service::events(const HttpRequest& request) {
+  std::uint64_t seen = 0;
+  const std::string_view last = request.field("last-event-id");
+  if (!last.empty() && !parse_number(last, seen))
+    return problem(400, "Last-Event-ID: expected a number");
+  std::unique_lock lock(mutex_);
+  const auto has_news = [&] { return stopping_ || (!events_.empty() && events_.back().id > seen); };
+  changed_.wait_for(lock, std::chrono::milliseconds(kPollWaitMs), has_news);
+  std::string out = "retry: 1000\n\n";
+  for (const ServiceEvent& event : events_) {
+    if (event.id > seen) out += concat("id: ", event.id, "\ndata: ", event.data, "\n\n");
+  }
+  return text(out, "text/event-stream");
+}
+
+// Adds an event when the coordinator's state is not what it was. Called with the lock held, or
+// before there are threads.
+void Service::note_events() {
+  constexpr std::array<std::string_view, 7> kPhases = {
+      "advertising", "sharing", "masking", "confirming", "unmasking", "done", "aborted"};
+  const auto progress = coordinator_.progress();
+  std::string state = concat("{\"rounds_done\":", coordinator_.rounds_done(),
+                             ",\"aborted\":", coordinator_.stats().attempts_aborted);
+  if (progress) {
+    state +=
+        concat(",\"round\":", progress->attempt.round, ",\"attempt\":", progress->attempt.attempt,
+               ",\"phase\":\"", kPhases[static_cast<std::size_t>(progress->phase)], "\"");
+  }
+  state += concat(",\"finished\":", coordinator_.finished() ? "true" : "false", "}");
+  if (state == last_state_) return;
+  last_state_ = state;
+  events_.push_back({.id = events_.empty() ? 1 : events_.back().id + 1, .data = std::move(state)});
+  if (events_.size() > kEventsKept) events_.pop_front();
+}
+
+Result<void> Service::set_revocations(federated::Revocations list) {
+  const std::lock_guard lock(mutex_);
+  return coordinator_.set_revocations(std::move(list));
+}
+
+HttpResponse Service::device(const HttpRequest& request) {
+  std::string_view path = request.path;
   secagg::ClientId client{};
   secagg::Attempt attempt;
   const bool known = !path.ends_with('/') && next_part(path).empty() && next_part(path) == "v1" &&
@@ -109,13 +237,15 @@ HttpResponse Service::handle(const HttpRequest& request) {
   if (request.method != "POST") return not_allowed("POST");
   if (joins) {
     const std::lock_guard lock(mutex_);
-    const auto invitation = coordinator_.join(client, clock_.unix_ms());
+    const auto invitation = coordinator_.join(client, request.body, clock_.unix_ms());
+    note_events();
     changed_.notify_all();
     return invitation ? answer(*invitation) : problem(invitation.error());
   }
   if (path == "poll") return poll(client, attempt, request.body);
   const std::lock_guard lock(mutex_);
   const auto received = coordinator_.receive(client, attempt, request.body, clock_.unix_ms());
+  note_events();
   changed_.notify_all();
   return received ? answer({}) : problem(received.error());
 }

@@ -108,8 +108,9 @@ class Server {
   const Config& config() const { return setup_.config; }
   // Clients that have answered in the current phase.
   std::uint32_t answered() const;
-  // Every secret has enough shares: closing now would succeed if all of them are true.
-  bool can_finish() const;
+  // Closing now would go on with the round: enough updates are in and can be unmasked, or, while
+  // unmasking, every secret has enough shares, if all of them are true.
+  bool can_close() const;
   // At kDone and kAborted.
   const RoundOutcome& outcome() const { return outcome_; }
   // Roster members lost so far, each in the phase in which it was lost.

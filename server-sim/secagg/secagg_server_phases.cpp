@@ -246,7 +246,9 @@ Result<void> Server::on_unmask(std::uint32_t index, const Bytes& body) {
   return {};
 }
 
-bool Server::can_finish() const {
+bool Server::can_close() const {
+  if (phase_ == ServerPhase::kMasking)
+    return check_cohort(survivors_.count()) && check_holders(survivors_);
   if (phase_ != ServerPhase::kUnmasking) return false;
   const auto owners = owners_to_join();
   return std::all_of(owners.begin(), owners.end(), [&](std::uint32_t owner) {

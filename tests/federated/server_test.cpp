@@ -243,10 +243,10 @@ TEST(Server, ClosesPhasesByDeadlineAndFinishesEarlyOnDemand) {
   EXPECT_EQ(world.server.deadline_ms(), kNow + 30);
   world.run_until(ServerPhase::kUnmasking);
   for (std::size_t i = 0; i < 5; ++i) {
-    EXPECT_FALSE(world.server.can_finish());
+    EXPECT_FALSE(world.server.can_close());
     ASSERT_TRUE(world.exchange(i));
   }
-  EXPECT_TRUE(world.server.can_finish());
+  EXPECT_TRUE(world.server.can_close());
   world.server.close_phase(kNow);
   EXPECT_EQ(world.server.phase(), ServerPhase::kDone);
   EXPECT_TRUE(world.server.tick(kNow + 100000).empty());

@@ -69,7 +69,7 @@ TEST_F(CoordinatorTest, MovesTheModelByTheMeanDelta) {
 TEST_F(CoordinatorTest, PlaysTheSecondRoundOnTheModelOfTheFirst) {
   TaskWorld world(folder_, kDevices);
   world.spec.rounds = 2;
-  world.spec.server_rate = 0.5;
+  world.spec.optimizer.rate = 0.5;
   world.reopen();
   for (TestDevice& device : world.devices) device.rounds_to_play = 2;
   const std::vector<float> before = world.parameters();

@@ -21,7 +21,7 @@ class ParticipantTest : public ScratchTest {};
 
 TEST_F(ParticipantTest, RefusesAnAttemptThatItHasFinished) {
   TaskWorld world(folder_, kDevices);
-  const Bytes invitation = world.coordinator->join(device_id(0), world.clock.unix_ms()).value();
+  const Bytes invitation = world.join(0).value();
   Bytes offer = world.coordinator->poll(device_id(0), {1, 1}, 0).value();
   ASSERT_TRUE(world.run());
   ASSERT_EQ(world.devices[0].played.size(), 1u);

@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "federated/join_request.h"
 #include "federated/secagg/envelope.h"
 #include "tests/server_sim/task_world.h"
 #include "tests/storage/scratch.h"
@@ -38,6 +39,11 @@ class ServiceTest : public ScratchTest {
   }
   HttpResponse post(const std::string& path, Bytes body = {}) {
     return ask("POST", path, std::move(body));
+  }
+  HttpResponse join(std::size_t index) {
+    return post(
+        client(index) + "/join",
+        federated::make_join_request(world_->devices[index].identity, world_->clock.unix_ms()));
   }
   static std::string client(std::size_t index) { return "/v1/clients/" + to_hex(device_id(index)); }
 
@@ -136,7 +142,7 @@ TEST_F(ServiceTest, IsHealthy) {
 }
 
 TEST_F(ServiceTest, IsUnhealthyOnceTheStoreHasFailed) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   Database other = Database::open(folder_ / "server" / "rounds.sqlite").value();
   const Transaction lock = Transaction::begin(other).value();
   // The first message of a device that the journal must take.
@@ -151,11 +157,88 @@ TEST_F(ServiceTest, IsUnhealthyOnceTheStoreHasFailed) {
   EXPECT_FALSE(service_->healthy());
   EXPECT_FALSE(service_->failure());
   EXPECT_EQ(ask("GET", "/healthz").status, 503);
-  EXPECT_EQ(post(client(1) + "/join").status, 500);
+  EXPECT_EQ(join(1).status, 500);
+}
+
+class OperatorTest : public ServiceTest {
+ protected:
+  void SetUp() override {
+    ServiceTest::SetUp();
+    service_.reset();
+    service_ = std::make_unique<Service>(world_->open_coordinator().value(), world_->clock, kToken);
+  }
+  HttpResponse operate(const std::string& method, const std::string& path, HttpFields more = {}) {
+    HttpRequest request{.method = method, .path = path, .query = "", .peer = "test"};
+    request.fields = std::move(more);
+    request.fields.emplace_back("authorization", std::string("Bearer ") + kToken);
+    return service_->handle(request);
+  }
+  static std::string body(const HttpResponse& response) {
+    return std::string(as_text(response.body));
+  }
+  static constexpr const char* kToken = "a token for operators";
+};
+
+TEST_F(OperatorTest, WantsTheToken) {
+  for (const char* const path : {"/metrics", "/v1/events", "/v1/admin/cancel"}) {
+    const HttpResponse refused = ask("GET", path);
+    EXPECT_EQ(refused.status, 401) << path;
+    EXPECT_EQ(find_field(refused.fields, "WWW-Authenticate"), "Bearer");
+    HttpRequest wrong{.method = "GET", .path = path, .query = "", .peer = "test"};
+    for (const char* const given :
+         {"Bearer a token for operatorz", "Bearer ", "a token for operators"}) {
+      wrong.fields = {{"authorization", given}};
+      EXPECT_EQ(service_->handle(wrong).status, 401) << given;
+    }
+  }
+  EXPECT_EQ(operate("GET", "/v1/admin/nothing").status, 404);
+  EXPECT_EQ(operate("GET", "/v1/admin/cancel").status, 405);
+  EXPECT_EQ(operate("POST", "/metrics").status, 405);
+  EXPECT_EQ(ask("GET", "/readyz").status, 200);
+  Service nobodys(TaskWorld(folder_ / "other", 4).open_coordinator().value(), world_->clock);
+  EXPECT_EQ(nobodys
+                .handle({.method = "GET",
+                         .path = "/metrics",
+                         .query = "",
+                         .fields = {{"authorization", "Bearer "}},
+                         .peer = "test"})
+                .status,
+            404)
+      << "an empty token opened the door";
+}
+
+TEST_F(OperatorTest, CountsInOpenMetrics) {
+  ASSERT_EQ(join(0).status, 200);
+  EXPECT_EQ(post(client(1) + "/join").status, 422);
+  const HttpResponse response = operate("GET", "/metrics");
+  ASSERT_EQ(response.status, 200);
+  EXPECT_EQ(response.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  const std::string text = body(response);
+  EXPECT_NE(text.find("\ninkling_seats_given_total 1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\ninkling_joins_refused_total 1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("# TYPE inkling_attempt_open gauge\n"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("\n# EOF\n"));
+}
+
+TEST_F(OperatorTest, TellsWhatHappensAsEventsAndCancels) {
+  const std::string first = body(operate("GET", "/v1/events"));
+  EXPECT_NE(first.find("id: 1\ndata: {\"rounds_done\":0"), std::string::npos) << first;
+  auto waiting = std::async(std::launch::async, [&] {
+    return body(operate("GET", "/v1/events", {{"last-event-id", "1"}}));
+  });
+  ASSERT_EQ(join(0).status, 200);
+  const std::string second = waiting.get();
+  EXPECT_NE(second.find("\"phase\":\"advertising\""), std::string::npos) << second;
+  EXPECT_EQ(second.find("id: 1\n"), std::string::npos) << "an event twice";
+  ASSERT_EQ(operate("POST", "/v1/admin/cancel").status, 200);
+  EXPECT_EQ(operate("POST", "/v1/admin/cancel").status, 409);
+  EXPECT_NE(body(operate("GET", "/v1/events", {{"last-event-id", "2"}})).find("\"aborted\":1"),
+            std::string::npos);
+  EXPECT_EQ(operate("GET", "/v1/events", {{"last-event-id", "x"}}).status, 400);
 }
 
 TEST_F(ServiceTest, SeatsADeviceAndGivesItTheOffer) {
-  const HttpResponse joined = post(client(0) + "/join");
+  const HttpResponse joined = join(0);
   ASSERT_EQ(joined.status, 200);
   const auto seat = federated::decode_invitation(joined.body).value();
   EXPECT_EQ(seat.seat, federated::Seat::kTaken);
@@ -194,7 +277,7 @@ TEST_F(ServiceTest, PlaysARoundWithDevicesThatWaitForEachOther) {
 }
 
 TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   const Bytes offer = post(client(0) + "/rounds/1.1/poll", {0}).body;
   ASSERT_FALSE(offer.empty());
   const auto type = static_cast<std::uint8_t>(secagg::MessageType::kOffer);
@@ -221,7 +304,7 @@ TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
 }
 
 TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
-  ASSERT_EQ(post(client(0) + "/join").status, 200);
+  ASSERT_EQ(join(0).status, 200);
   service_.reset();  // its clock must not move under it
   world_->clock.advance(world_->spec.config.phase_ms[0]);
   service_ = std::make_unique<Service>(world_->open_coordinator().value(), world_->clock);
@@ -231,7 +314,7 @@ TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
   ASSERT_EQ(released.status, 200);
   EXPECT_EQ(secagg::open_envelope(released.body).value().type, secagg::MessageType::kResult);
   EXPECT_LT(steady_clock::now() - start, kSoon);
-  const auto seat = federated::decode_invitation(post(client(1) + "/join").body).value();
+  const auto seat = federated::decode_invitation(join(1).body).value();
   EXPECT_EQ(seat.attempt, (secagg::Attempt{1, 2}));
 }
 

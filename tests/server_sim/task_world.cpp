@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "federated/enrolment.h"
+#include "federated/join_request.h"
 #include "federated/parameters.h"
 
 namespace inkling {
@@ -33,7 +34,7 @@ class WorldTransport final : public Transport {
   Result<Bytes> dispatch(std::string_view path, ByteSpan body) {
     const secagg::ClientId& id = world_.devices[index_].identity.certificate.id;
     const std::int64_t now_ms = world_.clock.unix_ms();
-    if (path.ends_with("/join")) return world_.coordinator->join(id, now_ms);
+    if (path.ends_with("/join")) return world_.coordinator->join(id, body, now_ms);
     // .../rounds/ROUND.ATTEMPT/WHAT
     const std::string rest(path.substr(path.find("/rounds/") + 8));
     const std::size_t dot = rest.find('.'), slash = rest.find('/');
@@ -141,6 +142,12 @@ Result<Coordinator> TaskWorld::open_coordinator() const {
                            server_entropy);
 }
 
+Result<Bytes> TaskWorld::join(std::size_t index) {
+  const std::int64_t now_ms = clock.unix_ms();
+  return coordinator->join(device_id(index),
+                           federated::make_join_request(devices[index].identity, now_ms), now_ms);
+}
+
 void TaskWorld::reopen() {
   coordinator.reset();
   auto opened = open_coordinator();
@@ -155,6 +162,8 @@ Result<Participation> TaskWorld::step(std::size_t index) {
   const federated::ParticipantSpec participant_spec{
       .authority = task_authority().public_key(),
       .policy = device.policy,
+      .ledger = device.ledger,
+      .budget = device.budget,
       .rounding = device.rounding.get(),
       .keeps_input = true,
       .progress = [&](std::string_view message) { transport.acknowledged(message); }};

@@ -35,6 +35,8 @@ struct TestDevice {
   std::vector<float> delta;
   std::uint32_t weight = 1;
   secagg::Policy policy = {};
+  privacy::Ledger* ledger = nullptr;
+  std::optional<privacy::Budget> budget = {};
   std::unique_ptr<KeyValue> state;
   std::unique_ptr<secagg::TestEntropy> entropy;
   std::unique_ptr<SameEntropy> rounding;
@@ -60,6 +62,8 @@ struct TaskWorld {
 
   void reopen();  // as after a crash: whatever was not on disk is gone
   Result<Coordinator> open_coordinator() const;
+  // A device's request for a seat, by itself.
+  Result<Bytes> join(std::size_t index);
   // One try of a device to go on.
   Result<federated::Participation> step(std::size_t index);
   // Steps the devices in turn until all have finished; when nobody moves, time passes to the next

@@ -3,6 +3,7 @@
 Usage: cli_test.py INKLING GOLDEN_FOLDER [unittest arguments]
 After a change that is meant, write the help texts anew with INKLING_UPDATE_GOLDEN=1.
 """
+import json
 import os
 import pathlib
 import re
@@ -75,6 +76,39 @@ class ExitCodes(unittest.TestCase):
             result = subprocess.run([INKLING, "ca", "init", "--dir", folder], stdout=full,
                                     stderr=subprocess.PIPE, text=True, check=False)
             self.assertEqual(4, result.returncode, result.stderr)
+
+
+class Privacy(unittest.TestCase):
+    def test_epsilon_and_noise_undo_each_other(self):
+        spent = json.loads(run("privacy", "epsilon", "--noise-multiplier", "1", "--sampling", "0.01",
+                               "--rounds", "1000", "--delta", "1e-5", "--json").stdout)
+        self.assertAlmostEqual(1.8282436, spent["epsilon_pld"], places=5)
+        self.assertAlmostEqual(2.10137, spent["epsilon_rdp"], places=4)
+        noise = json.loads(run("privacy", "noise", "--epsilon", str(spent["epsilon"]), "--sampling",
+                               "0.01", "--rounds", "1000", "--delta", "1e-5", "--json").stdout)
+        self.assertAlmostEqual(1, noise["noise_multiplier"], places=4)
+
+    def test_a_device_from_which_nothing_left_has_no_ledger(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run("privacy", "show", "--device", folder)
+            self.assertEqual(4, result.returncode)
+            self.assertIn("nothing has left this device", result.stderr)
+
+
+class Bench(unittest.TestCase):
+    def test_secagg_plays_a_round_whose_sum_is_exact(self):
+        for options in ([], ["--complete"], ["--mode", "3"], ["--suite", "3"]):
+            with self.subTest(options):
+                result = run("bench", "secagg", "--clients", "40", "--dim", "1000", "--bits", "24",
+                             "--drop", "3", "--json", *options)
+                self.assertEqual((0, ""), (result.returncode, result.stderr))
+                figures = json.loads(result.stdout)
+                self.assertTrue(figures["sum_exact"])
+                self.assertEqual(3, figures["dropped"])
+                for name in ("client_share_ms", "client_mask_ms", "keystream_bound_ms",
+                             "server_collect_ms_per_client", "server_unmask_s", "upload_bytes",
+                             "degree", "threshold"):
+                    self.assertGreater(figures[name], 0, name)
 
 
 class CaInit(unittest.TestCase):
