@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/ops.h"
@@ -148,6 +149,33 @@ Result<Model> conditional_logit_model(const FeatureSchema& schema, std::span<con
   const ValueId w = model.graph.variable("weights", Tensor::from<float>({columns, 1}, weights));
   model.graph.output(kScoresOutput, matmul(model.graph, features, w));
   INK_CHECK_OK(model.graph.status());
+  model.metadata = {{"kind", "conditional_logit"}, {kSchemaKey, schema_tag(schema)}};
+  return model;
+}
+
+Result<Model> scaled_logit_model(const FeatureSchema& schema, std::span<const float> deviation,
+                                 std::span<const float> weights) {
+  const std::size_t width = schema.width();
+  const bool positive = std::all_of(deviation.begin(), deviation.end(),
+                                    [](float v) { return v > 0 && std::isfinite(v); });
+  if (weights.size() != width || deviation.size() != width || !positive) {
+    return fail(ErrorCode::kInvalidArgument, "scaled logit: ", weights.size(), " weights and ",
+                deviation.size(), " deviations, expected ", width, " each, deviations above 0");
+  }
+  const auto columns = static_cast<std::int64_t>(width);
+  const std::int64_t rows = columns == kExampleRows ? kExampleRows + 6 : kExampleRows;
+  std::vector<float> factors;
+  for (const float v : deviation) factors.push_back(1 / v);
+  Model model;
+  Graph& g = model.graph;
+  const ValueId features = g.input(kFeaturesInput, {DType::kF32, {rows, columns}});
+  const ValueId factor =
+      g.constant(Tensor::from<float>({1, columns}, std::span<const float>(factors)));
+  const ValueId scaled = mul(g, features, factor);
+  const ValueId head = g.variable(kHeadVariable, Tensor::from<float>({columns, 1}, weights));
+  g.output(kRepresentationOutput, scaled);
+  g.output(kScoresOutput, matmul(g, scaled, head));
+  INK_CHECK_OK(g.status());
   model.metadata = {{"kind", "conditional_logit"}, {kSchemaKey, schema_tag(schema)}};
   return model;
 }

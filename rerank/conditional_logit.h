@@ -45,4 +45,10 @@ ValueId append_conditional_logit(Graph& g, ValueId features, ValueId weights);
 // of another size than the schema's width.
 Result<Model> conditional_logit_model(const FeatureSchema& schema, std::span<const float> weights);
 
+// The same for columns that are first divided by `deviation`, so that one pull suits all weights
+// ("head" f32[width, 1]); the representation is what is left of the row. kInvalidArgument also: a
+// deviation that is not above 0, or as many as the weights.
+Result<Model> scaled_logit_model(const FeatureSchema& schema, std::span<const float> deviation,
+                                 std::span<const float> weights);
+
 }  // namespace inkling

@@ -190,8 +190,9 @@ void History::choose(ItemId item, std::span<const float> row) {
   entry.chosen += 1;
   entry.last = chosen_;
   latest_.assign(row.begin(), row.end());
-  recent_.push_back(latest_);
-  if (recent_.size() > kRecentRowsMax) recent_.pop_front();
+  if (recent_.size() == kRecentRowsMax * row.size())
+    recent_.erase(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(row.size()));
+  recent_.insert(recent_.end(), row.begin(), row.end());
 }
 
 Result<void> History::observe(std::span<const ItemId> items, std::span<const float> features,
@@ -304,7 +305,7 @@ Bytes History::to_bytes() const {
     write_reals(out, taste_->posterior().covariance);
   }
   out.u32(static_cast<std::uint32_t>(recent_.size()));
-  for (const auto& row : recent_) write_row(out, row);
+  write_row(out, recent_);
   std::vector<ItemId> order;
   for (const auto& [item, entry] : items_) order.push_back(item);
   std::sort(order.begin(), order.end());
@@ -339,11 +340,11 @@ Result<History> History::parse(HistoryLayout layout, ByteSpan bytes) {
     if (in.ok()) INK_CHECK_OK(check_taste_prior(posterior));
     h.taste_.emplace(std::move(posterior));
   }
-  const std::uint32_t rows = in.u32();
-  for (std::uint32_t i = 0; i < rows && in.ok(); ++i) {
-    h.recent_.emplace_back(h.latest_.size());
-    read_row(in, h.recent_.back());
-  }
+  const std::size_t recent = in.u32(), width = h.latest_.size();
+  if (recent > kRecentRowsMax * width || recent % width != 0)
+    return fail(ErrorCode::kCorrupt, "history: ", recent, " numbers of recent rows");
+  h.recent_.resize(recent);
+  read_row(in, h.recent_);
   const std::uint32_t items = in.u32();
   for (std::uint32_t i = 0; i < items && in.ok(); ++i) {
     const ItemId id = in.u64();
@@ -352,7 +353,7 @@ Result<History> History::parse(HistoryLayout layout, ByteSpan bytes) {
     entry.last = in.u64();
     entry.last_shown = in.u64();
   }
-  if (!in.finished() || h.items_.size() != items || rows > kRecentRowsMax)
+  if (!in.finished() || h.items_.size() != items)
     return fail(ErrorCode::kCorrupt, "history: ", bytes.size(), " bytes do not hold ", items,
                 " items");
   return h;

@@ -12,7 +12,6 @@
 //
 // A HistoryLayout is immutable and any thread may use one; a History belongs to one thread.
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -78,8 +77,8 @@ class History {
 
   std::uint64_t shown_count() const { return shown_; }
   std::uint64_t chosen_count() const { return chosen_; }
-  // The latest kRecentRowsMax choices, oldest first, for models that read sequences.
-  const std::deque<std::vector<float>>& recent_choices() const { return recent_; }
+  // The rows of the latest kRecentRowsMax choices, oldest first, for models that read sequences.
+  std::span<const float> recent_rows() const { return recent_; }
   const HistoryLayout& layout() const { return layout_; }
 
   // A snapshot that goes on where this one stands. parse() accepts only what to_bytes() of the same
@@ -107,7 +106,7 @@ class History {
   std::vector<float> latest_;                   // the latest chosen row
   std::unordered_map<ItemId, Item> items_;
   std::optional<Taste> taste_;
-  std::deque<std::vector<float>> recent_;
+  std::vector<float> recent_;  // f32[up to kRecentRowsMax, base width]
 };
 
 }  // namespace inkling

@@ -28,6 +28,7 @@ void add_convert(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);
 void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
+void add_rerank(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools

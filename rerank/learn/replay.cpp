@@ -15,11 +15,9 @@ Result<std::vector<Example>> replay(History& history, std::span<const Slate> sla
                               .alternatives = slate.candidates.size(),
                               .chosen = slate.chosen}};
     INK_TRY(example.slate.features, history.encode(slate.candidates));
-    const auto& recent = history.recent_choices();
-    example.past_rows = std::min(recent.size(), past_rows_max);
-    for (auto row = recent.end() - static_cast<std::ptrdiff_t>(example.past_rows);
-         row != recent.end(); ++row)
-      example.past.insert(example.past.end(), row->begin(), row->end());
+    const auto recent = history.recent_rows();
+    const auto kept = recent.last(std::min(recent.size(), past_rows_max * base));
+    example.past.assign(kept.begin(), kept.end());
     std::vector<float> own;
     std::vector<ItemId> items;
     for (std::size_t i = 0; i < slate.candidates.size(); ++i) {

@@ -11,8 +11,7 @@ namespace inkling {
 struct Example {
   UserId user = 0;
   EncodedSlate slate{};       // rows of HistoryLayout::schema(); `chosen` may be empty
-  std::vector<float> past{};  // f32[past_rows, base width]: the latest choices, oldest first
-  std::size_t past_rows = 0;
+  std::vector<float> past{};  // f32[rows, base width]: the latest choices, oldest first
 };
 
 // Encodes each slate and then lets `history` observe it. kInvalidArgument: features that do not fit

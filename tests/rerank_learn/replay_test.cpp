@@ -22,7 +22,6 @@ TEST(Replay, ARowSeesOnlyTheRequestsBeforeIt) {
     History before(layout);
     const auto earlier = replay(before, std::span(past).first(n));
     EXPECT_EQ((*examples)[n].slate.features, *before.encode(past[n].candidates));
-    EXPECT_EQ((*examples)[n].past_rows, n);
     EXPECT_EQ((*examples)[n].past.size(), n * synthetic::kWidth);
   }
   EXPECT_EQ((*examples)[2].past, (std::vector<float>{1, 0, 0, 1, 0, 0}));
