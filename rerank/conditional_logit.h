@@ -14,21 +14,25 @@ namespace inkling {
 struct ConditionalLogitOptions {
   double ridge = 1e-3;            // lambda below; > 0 makes the optimum unique
   std::vector<double> towards{};  // where the ridge pulls; empty: zero
+  // M below, f64[width, width], symmetric and positive definite; empty: the identity.
+  std::vector<double> metric{};
   int iterations_max = 50;
   double gradient_norm_max = 1e-8;  // converged below this, per slate
 };
 
 struct ConditionalLogitFit {
   std::vector<double> weights;
-  double nll = 0;            // mean over slates, without the ridge
-  double gradient_norm = 0;  // of the objective, per slate
+  double nll = 0;                 // mean over slates, without the ridge
+  double gradient_norm = 0;       // of the objective, per slate
+  std::vector<double> hessian{};  // of the objective, f64[width, width]
   int iterations = 0;
 };
 
-// The minimum of  sum_slates -log P(chosen) + lambda |w - towards|^2,  by Newton-Raphson with
-// step halving; the objective is convex. The order of the slates decides only the last bits.
+// The minimum of  sum_slates mean_chosen -log P + lambda (w - t)^T M (w - t),  by Newton-Raphson
+// with step halving; the objective is convex. The order of the slates decides only the last bits.
 // kInvalidArgument: no slate, slates that check_slates() refuses, a ridge that is not positive, or
-// `towards` of another size. kFailedPrecondition: not converged (features that are not finite).
+// `towards` or `metric` of another size. kFailedPrecondition: not converged (features that are not
+// finite).
 Result<ConditionalLogitFit> fit_conditional_logit(std::span<const EncodedSlate> slates,
                                                   std::size_t width,
                                                   const ConditionalLogitOptions& options = {});
@@ -40,5 +44,11 @@ ValueId append_conditional_logit(Graph& g, ValueId features, ValueId weights);
 // A scorer (rerank/scorer.h) with one variable "weights" f32[width, 1]. kInvalidArgument: weights
 // of another size than the schema's width.
 Result<Model> conditional_logit_model(const FeatureSchema& schema, std::span<const float> weights);
+
+// The same for columns that are first divided by `deviation`, so that one pull suits all weights
+// ("head" f32[width, 1]); the representation is what is left of the row. kInvalidArgument also: a
+// deviation that is not above 0, or as many as the weights.
+Result<Model> scaled_logit_model(const FeatureSchema& schema, std::span<const float> deviation,
+                                 std::span<const float> weights);
 
 }  // namespace inkling

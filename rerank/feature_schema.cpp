@@ -14,19 +14,6 @@ namespace {
 
 constexpr std::string_view kMagic = "INKFS1";
 
-std::size_t width_of(const FeatureSpec& spec) {
-  switch (spec.kind) {
-    case FeatureKind::kBucket:
-      return spec.boundaries.size() + 1;
-    case FeatureKind::kCategory:
-      return spec.categories.size() + 1;
-    case FeatureKind::kNumeric:
-    case FeatureKind::kIsNone:
-      break;
-  }
-  return 1;
-}
-
 bool valid_name(const std::string& name) {
   return !name.empty() && name.size() <= kFeatureNameBytesMax;
 }
@@ -85,6 +72,19 @@ FeatureSpec read_feature(ByteReader& in) {
 }
 
 }  // namespace
+
+std::size_t feature_width(const FeatureSpec& spec) {
+  switch (spec.kind) {
+    case FeatureKind::kBucket:
+      return spec.boundaries.size() + 1;
+    case FeatureKind::kCategory:
+      return spec.categories.size() + 1;
+    case FeatureKind::kNumeric:
+    case FeatureKind::kIsNone:
+      break;
+  }
+  return 1;
+}
 
 struct FeatureSchema::Layout {
   std::uint32_t version = 0;
@@ -173,7 +173,7 @@ Result<FeatureSchema> FeatureSchema::create(std::uint32_t version,
     std::string_view why = fault(spec);
     if (why.empty() && !layout->index.emplace(spec.name, i).second) why = "named twice";
     layout->columns.push_back(layout->width);
-    layout->width += width_of(spec);
+    layout->width += feature_width(spec);
     if (why.empty() && layout->width > kFeatureWidthMax) why = "the row is wider than 65536";
     if (!why.empty()) {
       return fail(ErrorCode::kInvalidArgument, "feature schema ", version, ": feature ", i, " (",
@@ -199,7 +199,7 @@ std::vector<std::string> FeatureSchema::column_names() const {
         names.push_back(concat(spec.name, "=", category));
       names.push_back(concat(spec.name, "=other"));
     } else if (spec.kind == FeatureKind::kBucket) {
-      for (std::size_t i = 0; i < width_of(spec); ++i)
+      for (std::size_t i = 0; i < feature_width(spec); ++i)
         names.push_back(concat(spec.name, "[", i, "]"));
     } else {
       names.push_back(spec.name);

@@ -32,6 +32,8 @@ struct FeatureSpec {
   std::vector<std::string> categories{};  // kCategory: distinct; an absent value is "every other"
 };
 
+std::size_t feature_width(const FeatureSpec& spec);  // columns
+
 inline constexpr std::size_t kFeaturesMax = 1024;
 inline constexpr std::size_t kFeatureWidthMax = 1u << 16;
 inline constexpr std::size_t kFeatureNameBytesMax = 256;  // and of a category's name

@@ -34,68 +34,44 @@ std::vector<float> softmax_of(std::span<const float> scores) {
 }  // namespace
 
 Result<void> Reranker::set_model(Model model) {
-  INK_CHECK_OK(check_scorer(model, schema_));
-  INK_TRY(const Sha256Digest identity, model_identity(model));
-  INK_TRY(std::vector<float> parameters, model_parameters(model.graph));
-  planned_.clear();
-  loaded_.emplace(Loaded{.model = std::move(model),
-                         .identity = identity,
-                         .global = parameters,
-                         .current = std::move(parameters)});
+  INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema_));
+  scorer_.emplace(std::move(scorer));
   return {};
 }
 
 Result<void> Reranker::set_patch(const Patch& patch) {
-  if (!loaded_)
+  if (!scorer_)
     return fail(ErrorCode::kFailedPrecondition, "reranker: a patch without a model to put it on");
-  INK_CHECK_OK(check_patch(patch, loaded_->identity, loaded_->global.size()));
-  std::vector<float> values = loaded_->global;
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] += patch.delta[i];
-  use_parameters(std::move(values), true);
-  return {};
+  return scorer_->set_patch(patch);
 }
 
 Result<void> Reranker::clear_patch() {
-  if (!loaded_) return fail(ErrorCode::kFailedPrecondition, "reranker: no model, so no patch");
-  use_parameters(loaded_->global, false);
+  if (!scorer_) return fail(ErrorCode::kFailedPrecondition, "reranker: no model, so no patch");
+  scorer_->clear_patch();
   return {};
 }
 
-void Reranker::use_parameters(std::vector<float> values, bool patched) {
-  loaded_->current = std::move(values);
-  loaded_->patched = patched;
-  for (Planned& planned : planned_) write_parameters(planned);
-}
-
-void Reranker::write_parameters(Planned& planned) const {
-  auto from = loaded_->current.begin();
-  for (const TensorView& variable : planned.variables) {
-    const auto to = variable.span<float>();
-    std::copy_n(from, to.size(), to.begin());
-    from += static_cast<std::ptrdiff_t>(to.size());
+Result<bool> Reranker::encode(std::span<const Candidate> candidates, const Context& context,
+                              const PlannedScorer::Planned& planned) const {
+  const History* history = context.history;
+  if (history != nullptr && history->layout().schema().fingerprint() != schema_.fingerprint())
+    return fail(ErrorCode::kVerification, "rerank: the history belongs to another feature schema");
+  const auto features = planned.features.span<float>();
+  const std::size_t width = schema_.width();
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto row = features.subspan(i * width, width);
+    if (history != nullptr) {
+      INK_CHECK_OK(history->encode(candidates.subspan(i, 1), row));
+    } else {
+      INK_CHECK_OK(schema_.encode(candidates[i], row));
+    }
+    if (late(context)) return false;
   }
-}
-
-Result<Reranker::Planned*> Reranker::plan(std::size_t rows) {
-  const auto known = std::find_if(planned_.begin(), planned_.end(),
-                                  [&](const Planned& p) { return p.rows == rows; });
-  if (known != planned_.end()) {
-    std::rotate(planned_.begin(), known, known + 1);
-    return &planned_.front();
+  if (scorer_->past_rows() > 0) {
+    const auto past = history == nullptr ? std::span<const float>() : history->recent_rows();
+    INK_CHECK_OK(fill_past(past, planned.past, planned.present));
   }
-  INK_TRY(const Graph graph, with_rows(loaded_->model.graph, rows));
-  INK_TRY(Session session, Session::create(graph));
-  Planned planned{
-      .rows = rows, .session = std::move(session), .features = {}, .scores = {}, .variables = {}};
-  INK_TRY(planned.features, planned.session.input(kFeaturesInput));
-  INK_TRY(planned.scores, planned.session.output(kScoresOutput));
-  for (const ValueId id : graph.variables()) {
-    INK_TRY(planned.variables.emplace_back(), planned.session.variable(graph.value(id).name));
-  }
-  write_parameters(planned);
-  if (planned_.size() == kPlannedSizesMax) planned_.pop_back();
-  planned_.insert(planned_.begin(), std::move(planned));
-  return &planned_.front();
+  return true;
 }
 
 Result<Ranking> Reranker::rerank(std::span<const Candidate> candidates, const Context& context) {
@@ -104,19 +80,15 @@ Result<Ranking> Reranker::rerank(std::span<const Candidate> candidates, const Co
     return fail(ErrorCode::kResourceLimit, "rerank: ", count, " candidates, limit ",
                 kCandidatesMax);
   }
-  if (!loaded_ || count == 0) return server_order(count, RankedBy::kServerNoModel);
+  if (!scorer_ || count == 0) return server_order(count, RankedBy::kServerNoModel);
   if (late(context)) return server_order(count, RankedBy::kServerDeadline);
-  INK_TRY(Planned * planned, plan(count));
-  const auto features = planned->features.span<float>();
-  const std::size_t width = schema_.width();
-  for (std::size_t i = 0; i < count; ++i) {
-    INK_CHECK_OK(schema_.encode(candidates[i], features.subspan(i * width, width)));
-    if (late(context)) return server_order(count, RankedBy::kServerDeadline);
-  }
-  planned->session.run();
+  INK_TRY(PlannedScorer::Planned * planned, scorer_->slate(count));
+  INK_TRY(const bool in_time, encode(candidates, context, *planned));
+  if (!in_time) return server_order(count, RankedBy::kServerDeadline);
+  planned->run();
   if (late(context)) return server_order(count, RankedBy::kServerDeadline);
   const auto scores = planned->scores.span<float>();
-  return Ranking{.by = loaded_->patched ? RankedBy::kPersonalModel : RankedBy::kGlobalModel,
+  return Ranking{.by = scorer_->patched() ? RankedBy::kPersonalModel : RankedBy::kGlobalModel,
                  .order = rank_by_score(scores),
                  .scores = {scores.begin(), scores.end()},
                  .probabilities = softmax_of(scores)};

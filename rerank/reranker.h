@@ -11,18 +11,18 @@
 #include <limits>
 #include <optional>
 
-#include "rerank/patch.h"
-#include "rerank/scorer.h"
+#include "rerank/history.h"
+#include "rerank/planned_scorer.h"
 #include "runtime/base/clock.h"
-#include "runtime/session.h"
 
 namespace inkling {
 
 inline constexpr std::size_t kCandidatesMax = 4096;
-inline constexpr std::size_t kPlannedSizesMax = 16;  // slate sizes; the least recent goes first
 
 struct Context {
   std::int64_t deadline_ms = std::numeric_limits<std::int64_t>::max();  // by Clock::steady_ms()
+  // Whose layout().schema() the reranker was made with; null for a schema without a history.
+  const History* history = nullptr;
 };
 
 enum class RankedBy : std::uint8_t {
@@ -51,33 +51,19 @@ class Reranker {
   Result<void> set_patch(const Patch& patch);
   Result<void> clear_patch();
 
-  // kInvalidArgument: features that do not fit the schema. kResourceLimit: over kCandidatesMax.
+  // kInvalidArgument: features that do not fit the schema. kVerification: a history of another
+  // schema. kResourceLimit: over kCandidatesMax.
   Result<Ranking> rerank(std::span<const Candidate> candidates, const Context& context = {});
 
  private:
-  struct Planned {
-    std::size_t rows;
-    Session session;
-    TensorView features, scores;
-    std::vector<TensorView> variables;
-  };
-  struct Loaded {
-    Model model;
-    Sha256Digest identity;
-    std::vector<float> global;   // parameters without the patch
-    std::vector<float> current;  // with it
-    bool patched = false;
-  };
-
-  Result<Planned*> plan(std::size_t rows);
-  void write_parameters(Planned& planned) const;
-  void use_parameters(std::vector<float> values, bool patched);
+  // False: the deadline passed meanwhile.
+  Result<bool> encode(std::span<const Candidate> candidates, const Context& context,
+                      const PlannedScorer::Planned& planned) const;
   bool late(const Context& context) const { return clock_->steady_ms() >= context.deadline_ms; }
 
   FeatureSchema schema_;
   const Clock* clock_;
-  std::optional<Loaded> loaded_;
-  std::vector<Planned> planned_;  // most recently used first
+  std::optional<PlannedScorer> scorer_;
 };
 
 }  // namespace inkling

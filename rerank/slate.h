@@ -3,7 +3,6 @@
 // Plain values.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -30,7 +29,9 @@ struct Slate {
   RequestId request = 0;
   std::int64_t time_ms = 0;
   std::vector<Candidate> candidates{};  // in the server's order
-  std::optional<std::size_t> chosen{};  // index into candidates, when it is known
+  // Indices into candidates: one where the person chose one, several where they clicked on several
+  // of a page; empty when it is not known.
+  std::vector<std::size_t> chosen{};
 };
 
 }  // namespace inkling

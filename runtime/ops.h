@@ -145,6 +145,10 @@ ValueId avg_pool(Graph& g, ValueId x, std::array<std::int64_t, 2> kernel, const 
 ValueId softmax(Graph& g, ValueId x);
 ValueId log_softmax(Graph& g, ValueId x);
 
+// A gated recurrent unit along one sequence: input projections [t, 3d] (update, reset, candidate;
+// biases included), u [d, 3d] and h0 [1, d] -> states [t, d].
+ValueId gru(Graph& g, ValueId x, ValueId u, ValueId h0);
+
 // Optimizer steps: the new value of the weights (and moments). rate is a scalar tensor.
 //   velocity' = momentum * velocity + gradient + weight_decay * weights;  weights' = weights - rate
 //   * velocity'

@@ -9,7 +9,7 @@ namespace {
 
 struct Shown {
   std::vector<Event> impressions;  // as logged
-  std::optional<ItemId> chosen;
+  std::vector<ItemId> chosen;      // in the order of choosing, may repeat
 };
 
 // The slate of one request, or nothing when a part of it is missing.
@@ -18,16 +18,21 @@ std::optional<EncodedSlate> assemble(RequestId request, Shown& shown, const Feat
   std::stable_sort(impressions.begin(), impressions.end(),
                    [](const Event& a, const Event& b) { return a.position < b.position; });
   EncodedSlate slate{.request = request, .alternatives = impressions.size()};
-  slate.chosen = slate.alternatives;
   for (std::size_t i = 0; i < impressions.size(); ++i) {
     const Event& event = impressions[i];
     if (event.position != i || event.schema != schema.fingerprint() ||
         event.features.size() != schema.width())
       return std::nullopt;
-    if (event.item == *shown.chosen && slate.chosen == slate.alternatives) slate.chosen = i;
     slate.features.insert(slate.features.end(), event.features.begin(), event.features.end());
   }
-  if (slate.chosen == slate.alternatives) return std::nullopt;
+  for (const ItemId item : shown.chosen) {
+    const auto found = std::find_if(impressions.begin(), impressions.end(),
+                                    [&](const Event& event) { return event.item == item; });
+    if (found == impressions.end()) return std::nullopt;
+    const auto place = static_cast<std::size_t>(found - impressions.begin());
+    if (std::find(slate.chosen.begin(), slate.chosen.end(), place) == slate.chosen.end())
+      slate.chosen.push_back(place);
+  }
   return slate;
 }
 
@@ -50,17 +55,18 @@ Result<std::vector<Event>> slate_events(const Slate& slate, const FeatureSchema&
                       .features = {row, end}});
     row = end;
   }
-  if (!slate.chosen) return events;
-  if (*slate.chosen >= slate.candidates.size()) {
-    return fail(ErrorCode::kInvalidArgument, "slate ", slate.request, ": choice ", *slate.chosen,
-                " of ", slate.candidates.size(), " candidates");
+  for (const std::size_t place : slate.chosen) {
+    if (place >= slate.candidates.size()) {
+      return fail(ErrorCode::kInvalidArgument, "slate ", slate.request, ": choice ", place, " of ",
+                  slate.candidates.size(), " candidates");
+    }
+    events.push_back({.kind = choice,
+                      .time_ms = slate.time_ms + 1,
+                      .request = slate.request,
+                      .item = slate.candidates[place].item,
+                      .position = static_cast<std::uint32_t>(place),
+                      .features = {}});
   }
-  events.push_back({.kind = choice,
-                    .time_ms = slate.time_ms + 1,
-                    .request = slate.request,
-                    .item = slate.candidates[*slate.chosen].item,
-                    .position = static_cast<std::uint32_t>(*slate.chosen),
-                    .features = {}});
   return events;
 }
 
@@ -74,13 +80,13 @@ Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& s
     if (is_new) order.push_back(event.request);
     if (event.kind == EventKind::kImpression)
       entry->second.impressions.push_back(event);
-    else if (!entry->second.chosen)
-      entry->second.chosen = event.item;
+    else
+      entry->second.chosen.push_back(event.item);
   }));
   TrainingData data{.damaged = report.damaged};
   for (const RequestId request : order) {
     Shown& shown = by_request.at(request);
-    if (!shown.chosen) {
+    if (shown.chosen.empty()) {
       ++data.without_choice;
     } else if (auto slate = assemble(request, shown, schema)) {
       data.slates.push_back(*std::move(slate));
@@ -112,7 +118,8 @@ Result<void> fill_batch(std::span<const EncodedSlate> slates, const SlateBatch& 
     }
     std::copy(slate.features.begin(), slate.features.end(),
               features.begin() + static_cast<std::ptrdiff_t>(i * places * width));
-    targets[i * places + slate.chosen] = 1.0f;
+    for (const std::size_t place : slate.chosen)
+      targets[i * places + place] = 1.0f / static_cast<float>(slate.chosen.size());
     for (std::size_t j = slate.alternatives; j < places; ++j) mask[i * places + j] = kAbsent;
   }
   return {};

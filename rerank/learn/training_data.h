@@ -10,7 +10,8 @@
 namespace inkling {
 
 // What a shown slate leaves in the log: an impression for each candidate and, when there is a
-// choice, one event of `choice` a millisecond later. kInvalidArgument as FeatureSchema::encode.
+// choice, one event of `choice` for each a millisecond later. kInvalidArgument as
+// FeatureSchema::encode.
 Result<std::vector<Event>> slate_events(const Slate& slate, const FeatureSchema& schema,
                                         EventKind choice = EventKind::kBuy);
 
@@ -21,15 +22,15 @@ struct TrainingData {
   std::uint64_t damaged = 0;           // rows that the log skipped
 };
 
-// The slates of the log that were logged under `schema`. The first event of `choice` on a request
-// counts. Errors of BehaviorLog::scan.
+// The slates of the log that were logged under `schema`. Every item with an
+// event of `choice` on a request is chosen. Errors of BehaviorLog::scan.
 Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& schema,
                                         EventKind choice = EventKind::kBuy);
 
 // The inputs of a training graph over up to `slates` slates of up to `alternatives` alternatives.
 struct SlateBatch {
   TensorView features;  // f32[slates * alternatives, width]
-  TensorView targets;   // f32[slates, alternatives]: 1 for the chosen one
+  TensorView targets;   // f32[slates, alternatives]: shared equally by the chosen ones
   TensorView mask;      // f32[slates, alternatives]: 0, or kAbsent for places without a candidate
 };
 inline constexpr float kAbsent = -1e9f;  // added to a score, makes its probability zero

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "federated/privacy/gaussian_noise.h"
 #include "federated/seeded_rounding.h"
 #include "federated/update.h"
 #include "runtime/base/thread_pool.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kGroupMax = 512;  // of a cohort that is cut only because the protocol must
 constexpr std::uint32_t kLossPpm = 300'000;  // of a masked group that may be lost
+constexpr std::uint64_t kServer = (std::uint64_t{1} << 40) - 1;  // as a client in draws
 constexpr std::string_view kCheckpointMagic = "inksim/1";
 
 // A round in numbers that are unique to (round, client), for keyed draws.
@@ -68,6 +70,7 @@ struct Simulation::State {
   std::vector<LocalTrainer> trainers;  // one a worker
   std::optional<Evaluator> evaluator;
   std::unique_ptr<Algorithm> algorithm;
+  std::optional<RoundNoise> noise;
   std::vector<float> parameters;
   secagg::Hash model_hash{};  // of the parameters, while a round is played
   std::uint64_t round = 0;
@@ -145,7 +148,20 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   CohortOutcome full;
   full.reported.resize(spec.cohort.size);
   const std::vector<Group> groups = cut_groups(full, spec.groups.size);
-  for (const Group& group : groups) INK_CHECK_OK(state->group_config(group.clients.size(), 0));
+  std::size_t smallest = spec.cohort.size;
+  for (const Group& group : groups) {
+    INK_CHECK_OK(state->group_config(group.clients.size(), 0));
+    smallest = std::min(smallest, group.clients.size());
+  }
+  if (spec.privacy.place == NoisePlace::kCentral && spec.groups.rule != GroupRule::kMean) {
+    return fail(ErrorCode::kUnsupported, "privacy: central noise is calibrated to a mean, not to ",
+                group_rule_name(spec.groups.rule));
+  }
+  INK_TRY(const secagg::Config config, state->group_config(smallest, 0));
+  const double asked = static_cast<double>(spec.cohort.size) *
+                       (spec.devices.enabled ? std::max(spec.cohort.over_selection, 1.0) : 1.0);
+  INK_TRY(state->noise,
+          RoundNoise::create(spec.privacy, asked / static_cast<double>(clients), config));
   const std::vector<float> nothing = {0.0f};
   const std::vector<GroupUpdate> updates(groups.size(), {.delta = nothing});
   INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size())));
@@ -170,12 +186,13 @@ Result<secagg::Config> Simulation::State::group_config(std::size_t members,
     config.weight_mode = secagg::WeightMode::kByExamples;
     config.weight_max = update.examples_max;
   }
-  const double largest =
-      std::max(std::ceil(update.scale * update.clip_l2), static_cast<double>(config.weight_max)) *
-      seats;
-  const auto fewest = static_cast<unsigned>(std::floor(std::log2(std::max(largest, 1.0)))) + 2;
-  config.ring_bits =
-      update.ring_bits != 0 ? update.ring_bits : std::max(fewest, secagg::kRingBitsMin);
+  set_group_noise(spec.privacy, config);
+  config.ring_bits = update.ring_bits;
+  if (update.ring_bits == 0) {  // the fewest in which the sum cannot wrap
+    config.ring_bits = secagg::kRingBitsMin;
+    while (config.ring_bits < secagg::kRingBitsMax && !secagg::check_config(config))
+      ++config.ring_bits;
+  }
   INK_CHECK_OK(secagg::check_config(config));
   return config;
 }
@@ -330,11 +347,18 @@ Result<RoundMean> Simulation::State::combine_groups(
   }
   for (double& metric : round_mean.metrics) metric /= static_cast<double>(round_mean.clients);
   INK_TRY(round_mean.upload, group_mean(updates, group_mean_spec(spec.groups, groups.size())));
+  const double sigma = central_sigma(spec.privacy, spec.update.clip_l2, round_mean.clients);
+  if (sigma > 0) {
+    federated::SeededRounding draws(spec.seed, turn_index(round, kServer));
+    INK_TRY(auto bits, privacy::RandomBits::create(draws));
+    privacy::add_gaussian_noise(round_mean.upload, sigma, bits);
+  }
   return round_mean;
 }
 
 Result<RoundRecord> Simulation::play_round() {
   State& s = *state_;
+  INK_CHECK_OK(s.noise->check_round(s.round + 1));
   ++s.round;
   INK_TRY(const secagg::Config whole, s.group_config(2, 0));
   const Workload work{.epochs = s.spec.local.epochs,
@@ -379,6 +403,9 @@ Result<RoundRecord> Simulation::play_round() {
   const bool due = s.round == s.spec.rounds ||
                    (s.spec.evaluate_every > 0 && s.round % s.spec.evaluate_every == 0);
   if (s.evaluator && due) record.evaluation = s.evaluator->measure(s.parameters, s.pool);
+  if (due) {
+    INK_TRY(record.epsilon, s.noise->epsilon(s.round));
+  }
   return record;
 }
 

@@ -24,6 +24,7 @@
 #include "server-sim/simulation/evaluator.h"
 #include "server-sim/simulation/partition.h"
 #include "server-sim/simulation/population.h"
+#include "server-sim/simulation/round_noise.h"
 
 namespace inkling {
 
@@ -59,6 +60,7 @@ struct SimulationSpec {
   AttackSpec attack = {};
   UpdateSpec update = {};
   GroupSpec groups = {};
+  PrivacySpec privacy = {};
 };
 
 // What simulate() trains on; all outlive it.
@@ -77,6 +79,7 @@ struct RoundRecord {
   std::optional<Evaluation> evaluation = {};
   std::uint64_t bytes_up = 0, bytes_down = 0;  // of the cohort: parameters, keys not counted
   double virtual_s = 0;                        // at the end of the round
+  double epsilon = 0;                          // spent so far; measured with the evaluation
 };
 
 class Simulation {
@@ -87,6 +90,7 @@ class Simulation {
   Simulation& operator=(Simulation&&) noexcept;
   ~Simulation();
 
+  // kResourceLimit: the round would exceed the privacy budget, and was not played.
   Result<RoundRecord> play_round();
   std::uint64_t rounds_played() const;
 

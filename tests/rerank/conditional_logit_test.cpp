@@ -24,7 +24,7 @@ double objective(std::span<const EncodedSlate> slates, std::span<const double> w
       for (std::size_t k = 0; k < w.size(); ++k)
         u += w[k] * static_cast<double>(slate.features[i * w.size() + k]);
       normaliser += std::exp(u);
-      if (i == slate.chosen) chosen = u;
+      if (i == slate.chosen[0]) chosen = u;
     }
     total += std::log(normaliser) - chosen;
   }
@@ -75,7 +75,7 @@ TEST(ConditionalLogit, StrongRidgeStaysWhereItPulls) {
 TEST(ConditionalLogit, RidgeSettlesChoicesThatAreAlwaysTheBest) {
   // Separable: without a ridge the optimum is at infinity.
   const std::vector<EncodedSlate> slates = {
-      {.request = 1, .alternatives = 2, .features = {1, 0, 0, 0, 0, 0}, .chosen = 0}};
+      {.request = 1, .alternatives = 2, .features = {1, 0, 0, 0, 0, 0}, .chosen = {0}}};
   EXPECT_TRUE(fit_conditional_logit(slates, kWidth, {.ridge = 1e-3}));
 }
 
@@ -90,9 +90,9 @@ TEST(ConditionalLogit, RefusesWhatItCannotFit) {
   EXPECT_EQ(code({}), "none");
   EXPECT_EQ(code({.ridge = 0}), refused);
   EXPECT_EQ(code({.towards = {1, 2}}), refused);
-  slates[1].chosen = slates[1].alternatives;
+  slates[1].chosen = {slates[1].alternatives};
   EXPECT_EQ(code({}), refused);
-  slates[1].chosen = 0;
+  slates[1].chosen = {0};
   slates[1].features[0] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(code({}), error_code_name(ErrorCode::kFailedPrecondition));
   slates.clear();

@@ -32,7 +32,7 @@ inline EncodedSlate draw_slate(Rng& rng, std::span<const double> taste, std::siz
       slate.features.push_back(static_cast<float>(rng.normal()));
       utility += t * static_cast<double>(slate.features.back());
     }
-    if (utility > best) slate.chosen = i;
+    if (utility > best) slate.chosen = {i};
     best = std::max(best, utility);
   }
   return slate;

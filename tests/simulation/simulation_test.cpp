@@ -157,6 +157,53 @@ TEST(Simulation, AMinorityOfSignFlippersRuinsTheMeanAndNotTheMedian) {
   EXPECT_GT(accuracy(GroupRule::kKrum), 0.8);
 }
 
+TEST(Simulation, SpendsItsPrivacyBudgetAndThenRefusesTheRound) {
+  for (const NoisePlace place :
+       {NoisePlace::kCentral, NoisePlace::kDiscreteGaussian, NoisePlace::kSkellam}) {
+    SmallWorld world;
+    world.spec.rounds = 1000;
+    world.spec.evaluate_every = 1;
+    world.spec.privacy = {.place = place, .noise_multiplier = 2, .epsilon = 8, .delta = 1e-5};
+    Simulation simulation = world.make();
+    double spent = 0;
+    for (;;) {
+      const auto round = simulation.play_round();
+      if (!round) {
+        EXPECT_EQ(round.error().code, ErrorCode::kResourceLimit) << round.error().message;
+        break;
+      }
+      EXPECT_GT(round->epsilon, spent);
+      spent = round->epsilon;
+      ASSERT_LE(spent, 8);
+    }
+    EXPECT_GT(simulation.rounds_played(), 5u);
+    EXPECT_GT(spent, 6);  // one round more would not have fitted
+  }
+}
+
+TEST(Simulation, NoiseIsAsLargeAsItSaysWhereverItIsAdded) {
+  SmallWorld world;
+  world.spec.rounds = 1;
+  world.spec.local.rate = 1e-9;  // the update is noise alone
+  world.spec.update.clip_l2 = 1;
+  for (const NoisePlace place :
+       {NoisePlace::kCentral, NoisePlace::kDiscreteGaussian, NoisePlace::kSkellam}) {
+    world.spec.privacy = {.place = place, .noise_multiplier = 6};
+    Simulation simulation = world.make();
+    const std::vector<float> before(simulation.parameters().begin(), simulation.parameters().end());
+    play_all(simulation, 1);
+    double square = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const double d = simulation.parameters()[i] - before[i];
+      square += d * d;
+    }
+    // 21 draws of deviation 6 * clip / 12 clients: the chi-square's 1e-6 tails are 0.24 and 3.1.
+    const double mean = square / static_cast<double>(before.size()) / 0.25;
+    EXPECT_GT(mean, 0.24);
+    EXPECT_LT(mean, 3.1);
+  }
+}
+
 TEST(Simulation, RefusesBeforeTheFirstRoundWhatCanNeverWork) {
   const auto error = [](const auto& change) {
     SmallWorld world;

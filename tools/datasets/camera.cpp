@@ -70,7 +70,7 @@ Result<Person> read_person(const RValue& value, UserId user) {
     Slate slate{.user = user,
                 .request = task + 1,
                 .time_ms = static_cast<std::int64_t>(task + 1) * kTaskMs,
-                .chosen = static_cast<std::size_t>(choice - 1)};
+                .chosen = {static_cast<std::size_t>(choice - 1)}};
     for (std::size_t i = 0; i < kCameraAlternatives; ++i)
       slate.candidates.push_back(alternative(features, task * kCameraAlternatives + i));
     (task < kCameraTrainTasks ? person.train : person.test).push_back(std::move(slate));

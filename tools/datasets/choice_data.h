@@ -9,7 +9,7 @@ namespace inkling {
 
 struct Person {
   UserId user = 0;
-  std::vector<Slate> train{};  // in time order; every slate has a choice
+  std::vector<Slate> train{};  // in time order
   std::vector<Slate> test{};   // later than all of train
 };
 

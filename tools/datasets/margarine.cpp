@@ -53,7 +53,7 @@ Result<Slate> read_purchase(const Panel& panel, std::size_t purchase, std::size_
   Slate slate{.user = static_cast<UserId>(household),
               .request = number,
               .time_ms = static_cast<std::int64_t>(number) * kDayMs,
-              .chosen = static_cast<std::size_t>(choice - 1)};
+              .chosen = {static_cast<std::size_t>(choice - 1)}};
   for (std::size_t product = 0; product < kMargarineProducts; ++product) {
     slate.candidates.push_back({.item = product + 1,
                                 .features = {{"product", panel.products[product]},

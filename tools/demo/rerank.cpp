@@ -80,7 +80,7 @@ Result<std::vector<ScoredSlate>> serve(Reranker& reranker, const ChoiceData& dat
       INK_TRY(Ranking ranking, reranker.rerank(slate.candidates));
       ScoredSlate scored{.user = slate.user, .scores = std::move(ranking.scores)};
       scored.relevant.assign(slate.candidates.size(), 0);
-      scored.relevant[*slate.chosen] = 1;
+      for (const std::size_t place : slate.chosen) scored.relevant[place] = 1;
       served.push_back(std::move(scored));
     }
   }

@@ -77,6 +77,17 @@ Result<void> read_aggregation(TomlReader& reader, SimulationSpec& spec) {
   return {};
 }
 
+Result<void> read_privacy(TomlReader& reader, PrivacySpec& privacy) {
+  std::string place = "none";
+  reader.read("privacy.noise", place);
+  INK_TRY(privacy.place, noise_place_from(place));
+  reader.read("privacy.noise_multiplier", privacy.noise_multiplier);
+  reader.read("privacy.epsilon", privacy.epsilon);
+  reader.read("privacy.delta", privacy.delta);
+  reader.read("privacy.amplified", privacy.amplified);
+  return {};
+}
+
 void read_data(TomlReader& reader, DataSpec& data) {
   reader.read("data.set", data.set);
   reader.read("data.partition", data.partition);
@@ -109,13 +120,17 @@ struct Slates {
 
   Result<void> append(const Slate& slate, const FeatureSchema& schema, std::uint32_t person) {
     INK_TRY(const EncodedSlate encoded, encode_slate(slate, schema));
+    if (encoded.chosen.size() != 1) {
+      return fail(ErrorCode::kUnsupported, "a slate with ", encoded.chosen.size(),
+                  " choices, expected one");
+    }
     if (alternatives == 0) alternatives = encoded.alternatives;
     if (encoded.alternatives != alternatives) {
       return fail(ErrorCode::kUnsupported, "slates of ", alternatives, " and of ",
                   encoded.alternatives, " alternatives in one data set");
     }
     values.insert(values.end(), encoded.features.begin(), encoded.features.end());
-    labels.push_back(static_cast<std::uint32_t>(encoded.chosen));
+    labels.push_back(static_cast<std::uint32_t>(encoded.chosen[0]));
     owner.push_back(person);
     return {};
   }
@@ -211,6 +226,7 @@ Result<Experiment> read_experiment(TomlReader& reader) {
   INK_CHECK_OK(read_algorithm(reader, spec.algorithm));
   INK_CHECK_OK(read_cohort(reader, spec));
   INK_CHECK_OK(read_aggregation(reader, spec));
+  INK_CHECK_OK(read_privacy(reader, spec.privacy));
   INK_CHECK_OK(reader.finish());
   if (spec.rounds == 0) return fail(ErrorCode::kInvalidArgument, "rounds = 0: expected at least 1");
   return experiment;

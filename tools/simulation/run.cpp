@@ -35,6 +35,7 @@ Json round_json(const RoundRecord& r) {
   if (r.evaluation) {
     json["accuracy"] = r.evaluation->accuracy;
     json["nll"] = r.evaluation->nll;
+    json["epsilon"] = r.epsilon;
   }
   return json;
 }
@@ -102,6 +103,7 @@ Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation
           {"clients_trained", simulation.clients_trained()},
           {"accuracy", result.final.accuracy},
           {"nll", result.final.nll},
+          {"epsilon", last.epsilon},
           {"virtual_hours", last.virtual_s / 3600},
           {"bytes_up", bytes_up},
           {"model_sha256", result.model_sha256},

@@ -1,0 +1,29 @@
+#pragma once
+// The spread of tastes over a population, from the slates of many people: empirical Bayes by
+// expectation-maximisation, with Laplace's approximation of each person's posterior (mixed logit
+// with a normal mixing distribution; Train, "Discrete Choice Methods with Simulation", 2009,
+// chapter 14).
+//
+// A round needs from each person only the sums of their posterior's mean and of its second moment,
+// so it can be done federated, with the same arithmetic, by secure aggregation.
+
+#include "rerank/encoded_slate.h"
+#include "rerank/taste.h"
+
+namespace inkling {
+
+struct TastePriorOptions {
+  int rounds = 10;
+  double start = 0.3;    // variance to begin with, over the variance of the column
+  double shrink = 0.05;  // variance towards which a small population is pulled, likewise
+  double strength = 5;   // people that this pull counts for
+};
+
+// `people` holds each person's slates of f32[alternatives, width] rows; those in which nothing or
+// everything was chosen are passed over. kInvalidArgument: nobody with a slate to learn from, or
+// slates that check_slates() refuses. kFailedPrecondition: no optimum (features that are not
+// finite).
+Result<TastePrior> fit_taste_prior(std::span<const std::vector<EncodedSlate>> people,
+                                   std::size_t width, const TastePriorOptions& options = {});
+
+}  // namespace inkling
