@@ -180,9 +180,10 @@ Result<void> run_data_set(const onnx::GraphProto& graph, onnx_import::Program& p
   return {};
 }
 
-Result<void> run_model(const onnx::ModelProto& model, const Path& folder) {
+Result<void> run_model(const onnx::ModelProto& model, const Path& folder,
+                       const PlanOptions& options) {
   INK_TRY(const Bytes bytes, read_file(folder / "model.onnx"));
-  INK_TRY(auto program, onnx_import::Program::open(bytes));
+  INK_TRY(auto program, onnx_import::Program::open(bytes, options));
   std::size_t sets = 0;
   for (; std::filesystem::is_directory(folder / concat("test_data_set_", sets)); ++sets)
     INK_CHECK_OK(run_data_set(model.graph(), program, folder / concat("test_data_set_", sets)));
@@ -203,12 +204,12 @@ std::string op_of(const std::string& reason, const onnx::ModelProto& model) {
 
 }  // namespace
 
-CaseResult run_case(const std::string& name, const Path& folder) {
+CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options) {
   CaseResult result;
   result.name = name;
   const auto model = parse<onnx::ModelProto>(folder / "model.onnx");
-  const Result<void> done =
-      model ? run_model(*model, folder) : Result<void>(tl::unexpected<Error>(model.error()));
+  const Result<void> done = model ? run_model(*model, folder, options)
+                                  : Result<void>(tl::unexpected<Error>(model.error()));
   if (!done) {
     result.outcome =
         done.error().code == ErrorCode::kUnsupported ? Outcome::kUnsupported : Outcome::kFailed;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/session.h"
 
 namespace inkling::conformance {
 
@@ -21,7 +22,7 @@ struct CaseResult {
 // Imports the model and compares what it computes from each data set with what is recorded: floats
 // within atol 1e-5 + rtol 1e-3, everything else exactly. A refusal with kUnsupported is
 // kUnsupported, anything else that differs is kFailed.
-CaseResult run_case(const std::string& name, const Path& folder);
+CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options = {});
 
 // The cases below a folder, by name: KIND/CASE/model.onnx.
 Result<std::vector<std::string>> find_cases(const Path& data);
