@@ -5,10 +5,25 @@
 #include <string>
 #include <vector>
 
+#include "convert/onnx/program.h"
 #include "runtime/base/file.h"
-#include "runtime/session.h"
 
 namespace inkling::conformance {
+
+// A data set: what to put in, in which form, and what must come out.
+struct DataSet {
+  std::vector<onnx_import::NamedTensor> inputs, outputs;
+  onnx_import::Options form;
+};
+
+struct Case {
+  Bytes model;
+  std::vector<DataSet> sets;
+};
+
+// kUnsupported: data of a kind that this version does not have (strings), or that contradicts its
+// model.
+Result<Case> read_case(const Path& folder);
 
 enum class Outcome { kPassed, kFailed, kUnsupported };
 
