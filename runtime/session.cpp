@@ -1,6 +1,7 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "runtime/passes/passes.h"
@@ -161,9 +162,12 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
-void Session::run() noexcept {
+// Calls after(i) behind each step.
+template <typename After>
+void Session::run_steps(const After& after) noexcept {
   const TensorView* operands = plan_->operands.data();
-  for (const Plan::Step& step : plan_->steps) {
+  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
+    const Plan::Step& step = plan_->steps[i];
     const TensorView* first = operands + step.first_operand;
     step.run({{first, step.inputs},
               {first + step.inputs, step.outputs},
@@ -171,8 +175,22 @@ void Session::run() noexcept {
               *plan_->pool,
               step.scratch,
               step.packed});
+    after(i);
   }
   for (const Plan::Copy& copy : plan_->copies) std::memcpy(copy.to, copy.from, copy.bytes);
+}
+
+void Session::run() noexcept {
+  run_steps([](std::size_t) {});
+}
+
+void Session::run(std::span<std::int64_t> step_ends_ns) noexcept {
+  INK_INVARIANT(step_ends_ns.size() == plan_->steps.size());
+  const auto start = std::chrono::steady_clock::now();
+  run_steps([&](std::size_t i) {
+    const auto elapsed = std::chrono::steady_clock::now() - start;
+    step_ends_ns[i] = std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
+  });
 }
 
 Result<TensorView> Session::input(std::string_view name) {

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -43,6 +44,8 @@ class Session {
   Result<TensorView> variable(std::string_view name);
 
   void run() noexcept;
+  // The same, and when each step ended, in nanoseconds since the call; as many as steps().
+  void run(std::span<std::int64_t> step_ends_ns) noexcept;
 
   std::size_t arena_bytes() const;        // everything that a run writes but variables
   std::size_t arena_lower_bound() const;  // the least that any layout of this plan could need
@@ -59,6 +62,8 @@ class Session {
 
  private:
   struct Plan;
+  template <typename After>
+  void run_steps(const After& after) noexcept;
   explicit Session(std::unique_ptr<Plan> plan);
   std::unique_ptr<Plan> plan_;
 };

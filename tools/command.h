@@ -25,12 +25,15 @@ using AddCommand = void (*)(CLI::App& root, Action& chosen);
 
 void add_bench(CLI::App& root, Action& chosen);
 void add_ca(CLI::App& root, Action& chosen);
+void add_compare(CLI::App& root, Action& chosen);
 void add_convert(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);
 void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
 void add_privacy(CLI::App& root, Action& chosen);
+void add_profile(CLI::App& root, Action& chosen);
 void add_rerank(CLI::App& root, Action& chosen);
+void add_run(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
 void add_simulate(CLI::App& root, Action& chosen);
 

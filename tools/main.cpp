@@ -16,8 +16,9 @@
 namespace inkling::tools {
 namespace {
 
-constexpr AddCommand kCommands[] = {add_bench, add_ca,      add_convert, add_demo,  add_inspect,
-                                    add_join,  add_privacy, add_rerank,  add_serve, add_simulate};
+constexpr AddCommand kCommands[] = {add_bench,   add_ca,    add_compare, add_convert, add_demo,
+                                    add_inspect, add_join,  add_privacy, add_profile, add_rerank,
+                                    add_run,     add_serve, add_simulate};
 
 int report(ExitCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');

@@ -141,38 +141,42 @@ std::string difference(const Tensor& got, const Tensor& expected) {
   }
 }
 
-Result<void> run_data_set(const onnx::GraphProto& graph, onnx_import::Program& program,
-                          const Path& folder) {
-  std::vector<NamedTensor> inputs;
-  onnx_import::Options form;
+// The tensors of one file, under the names that the importer gives them.
+void append(std::vector<NamedTensor>& list, const std::string& name, Recorded recorded) {
+  for (std::size_t k = 0; k < recorded.tensors.size(); ++k)
+    list.push_back(
+        {recorded.is_sequence ? concat(name, "[", k, "]") : name, std::move(recorded.tensors[k])});
+}
+
+Result<DataSet> read_data_set(const onnx::GraphProto& graph, const Path& folder) {
+  DataSet set;
   for (int i = 0; i < graph.input_size(); ++i) {
     const Path path = folder / concat("input_", i, ".pb");
     if (!std::filesystem::exists(path)) continue;
-    const std::string& name = graph.input(i).name();
-    INK_TRY(Recorded recorded, read_recorded(path, graph.input(i).type()));
-    if (graph.input(i).type().has_tensor_type())
-      INK_CHECK_OK(expect_declared(recorded.tensors[0], graph.input(i).type().tensor_type()));
-    if (recorded.is_absent) form.absent_inputs.insert(name);
-    if (recorded.is_sequence) form.sequence_lengths[name] = recorded.tensors.size();
-    for (std::size_t k = 0; k < recorded.tensors.size(); ++k)
-      inputs.push_back({recorded.is_sequence ? concat(name, "[", k, "]") : name,
-                        std::move(recorded.tensors[k])});
+    const auto& input = graph.input(i);
+    INK_TRY(Recorded recorded, read_recorded(path, input.type()));
+    if (input.type().has_tensor_type())
+      INK_CHECK_OK(expect_declared(recorded.tensors[0], input.type().tensor_type()));
+    if (recorded.is_absent) set.form.absent_inputs.insert(input.name());
+    if (recorded.is_sequence) set.form.sequence_lengths[input.name()] = recorded.tensors.size();
+    append(set.inputs, input.name(), std::move(recorded));
   }
-  std::vector<NamedTensor> expected;
   for (int i = 0; i < graph.output_size(); ++i) {
-    const std::string& name = graph.output(i).name();
-    INK_TRY(Recorded recorded,
-            read_recorded(folder / concat("output_", i, ".pb"), graph.output(i).type()));
-    for (std::size_t k = 0; k < recorded.tensors.size(); ++k)
-      expected.push_back({recorded.is_sequence ? concat(name, "[", k, "]") : name,
-                          std::move(recorded.tensors[k])});
+    const auto& output = graph.output(i);
+    INK_TRY(Recorded recorded, read_recorded(folder / concat("output_", i, ".pb"), output.type()));
+    append(set.outputs, output.name(), std::move(recorded));
   }
-  INK_TRY(const auto outputs, program.run(inputs, form));
-  if (outputs.size() != expected.size())
-    return fail(ErrorCode::kVerification, outputs.size(), " outputs, expected ", expected.size());
+  return set;
+}
+
+Result<void> run_data_set(onnx_import::Program& program, const DataSet& set) {
+  INK_TRY(const auto outputs, program.run(set.inputs, set.form));
+  if (outputs.size() != set.outputs.size())
+    return fail(ErrorCode::kVerification, outputs.size(), " outputs, expected ",
+                set.outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    std::string why = outputs[i].name == expected[i].name
-                          ? difference(outputs[i].tensor, expected[i].tensor)
+    std::string why = outputs[i].name == set.outputs[i].name
+                          ? difference(outputs[i].tensor, set.outputs[i].tensor)
                           : "in another place";
     if (!why.empty())
       return fail(ErrorCode::kVerification, "output '", outputs[i].name, "': ", why);
@@ -180,13 +184,10 @@ Result<void> run_data_set(const onnx::GraphProto& graph, onnx_import::Program& p
   return {};
 }
 
-Result<void> run_model(const onnx::ModelProto& model, const Path& folder) {
-  INK_TRY(const Bytes bytes, read_file(folder / "model.onnx"));
-  INK_TRY(auto program, onnx_import::Program::open(bytes));
-  std::size_t sets = 0;
-  for (; std::filesystem::is_directory(folder / concat("test_data_set_", sets)); ++sets)
-    INK_CHECK_OK(run_data_set(model.graph(), program, folder / concat("test_data_set_", sets)));
-  if (sets == 0) return fail(ErrorCode::kNotFound, "no data sets");
+Result<void> run_folder(const Path& folder, const PlanOptions& options) {
+  INK_TRY(const Case recorded, read_case(folder));
+  INK_TRY(auto program, onnx_import::Program::open(recorded.model, options));
+  for (const DataSet& set : recorded.sets) INK_CHECK_OK(run_data_set(program, set));
   return {};
 }
 
@@ -203,12 +204,24 @@ std::string op_of(const std::string& reason, const onnx::ModelProto& model) {
 
 }  // namespace
 
-CaseResult run_case(const std::string& name, const Path& folder) {
+Result<Case> read_case(const Path& folder) {
+  Case result;
+  INK_TRY(result.model, read_file(folder / "model.onnx"));
+  INK_TRY(const auto model, parse<onnx::ModelProto>(folder / "model.onnx"));
+  for (std::size_t i = 0;; ++i) {
+    const Path set = folder / concat("test_data_set_", i);
+    if (!std::filesystem::is_directory(set)) break;
+    INK_TRY(result.sets.emplace_back(), read_data_set(model.graph(), set));
+  }
+  if (result.sets.empty()) return fail(ErrorCode::kNotFound, folder.string(), ": no data sets");
+  return result;
+}
+
+CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options) {
   CaseResult result;
   result.name = name;
   const auto model = parse<onnx::ModelProto>(folder / "model.onnx");
-  const Result<void> done =
-      model ? run_model(*model, folder) : Result<void>(tl::unexpected<Error>(model.error()));
+  const Result<void> done = run_folder(folder, options);
   if (!done) {
     result.outcome =
         done.error().code == ErrorCode::kUnsupported ? Outcome::kUnsupported : Outcome::kFailed;

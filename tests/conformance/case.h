@@ -5,9 +5,25 @@
 #include <string>
 #include <vector>
 
+#include "convert/onnx/program.h"
 #include "runtime/base/file.h"
 
 namespace inkling::conformance {
+
+// A data set: what to put in, in which form, and what must come out.
+struct DataSet {
+  std::vector<onnx_import::NamedTensor> inputs, outputs;
+  onnx_import::Options form;
+};
+
+struct Case {
+  Bytes model;
+  std::vector<DataSet> sets;
+};
+
+// kUnsupported: data of a kind that this version does not have (strings), or that contradicts its
+// model.
+Result<Case> read_case(const Path& folder);
 
 enum class Outcome { kPassed, kFailed, kUnsupported };
 
@@ -21,7 +37,7 @@ struct CaseResult {
 // Imports the model and compares what it computes from each data set with what is recorded: floats
 // within atol 1e-5 + rtol 1e-3, everything else exactly. A refusal with kUnsupported is
 // kUnsupported, anything else that differs is kFailed.
-CaseResult run_case(const std::string& name, const Path& folder);
+CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options = {});
 
 // The cases below a folder, by name: KIND/CASE/model.onnx.
 Result<std::vector<std::string>> find_cases(const Path& data);

@@ -27,14 +27,21 @@ const char* name_of(conformance::Outcome outcome) {
   return "";
 }
 
-Result<bool> run(const Path& data, const Path& out, const std::string& only,
-                 std::size_t passed_min) {
+struct Spec {
+  std::string data, out, only;
+  std::size_t passed_min = 0;
+  bool reference = false;
+};
+
+Result<bool> run(const Spec& spec) {
+  const Path data = spec.data;
+  const PlanOptions options{.optimize = !spec.reference, .reference_only = spec.reference};
   INK_TRY(const auto names, conformance::find_cases(data));
   std::map<std::string, std::size_t> counts;
   Json rows = Json::array();
   for (const std::string& name : names) {
-    if (name.find(only) == std::string::npos) continue;
-    const auto result = conformance::run_case(name, data / name);
+    if (name.find(spec.only) == std::string::npos) continue;
+    const auto result = conformance::run_case(name, data / name, options);
     ++counts[name_of(result.outcome)];
     Json row{{"case", name}, {"status", name_of(result.outcome)}, {"op", result.op}};
     if (!result.reason.empty()) row["reason"] = result.reason;
@@ -46,23 +53,23 @@ Result<bool> run(const Path& data, const Path& out, const std::string& only,
                      {"total", rows.size()}};
   const std::string text =
       Json{{"schema_version", 1}, {"summary", summary}, {"cases", rows}}.dump(1) + "\n";
-  INK_CHECK_OK(write_file(out, as_bytes(text)));
+  INK_CHECK_OK(write_file(spec.out, as_bytes(text)));
   std::cout << summary.dump() << "\n";
-  return counts["failed"] == 0 && counts["passed"] >= passed_min;
+  return counts["failed"] == 0 && counts["passed"] >= spec.passed_min;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Run the ONNX backend tests");
-  std::string data, out, only;
-  std::size_t passed_min = 0;
-  app.add_option("--data", data, "Folder of cases, KIND/CASE/model.onnx")->required();
-  app.add_option("--json", out, "Results to write")->required();
-  app.add_option("--only", only, "Only cases whose name contains this");
-  app.add_option("--passed-min", passed_min, "How many must pass");
+  Spec spec;
+  app.add_option("--data", spec.data, "Folder of cases, KIND/CASE/model.onnx")->required();
+  app.add_option("--json", spec.out, "Results to write")->required();
+  app.add_option("--only", spec.only, "Only cases whose name contains this");
+  app.add_option("--passed-min", spec.passed_min, "How many must pass");
+  app.add_flag("--reference", spec.reference, "Run the plainest loops, without passes");
   CLI11_PARSE(app, argc, argv);
-  const auto passed = run(data, out, only, passed_min);
+  const auto passed = run(spec);
   if (!passed) std::cerr << "onnx_conformance: " << passed.error().message << "\n";
   return passed && *passed ? 0 : 1;
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
+#include <cmath>
 #include <set>
 
 #include "runtime/ops.h"
@@ -254,6 +255,49 @@ TEST(Kernels, EveryRowAgreesWithTheReferenceOnEveryInstructionSet) {
   hwy::SetSupportedTargetsForTest(0);
   for (const Kernel& row : cpu_kernels())
     EXPECT_TRUE(seen.count(row.name)) << "no case runs " << row.name;
+}
+
+// What fast approximations get wrong first: zeros, infinities, NaN, and arguments far outside the
+// range of the result.
+TEST(Kernels, ElementwiseRowsAgreeWithTheReferenceAtTheEdges) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const std::vector<float> edges = {0.0f,   -0.0f,  kInf,  -kInf, NAN,    1e-30f,  -1e-30f,  1e-42f,
+                                    88.7f,  -87.3f, 89.0f, 44.5f, -44.5f, 1000.0f, -1000.0f, 3e38f,
+                                    -3e38f, 1.0f,   -1.0f, 9.1f,  -9.1f,  103.9f,  -103.9f};
+  const auto size = static_cast<std::int64_t>(edges.size());
+  const auto evaluate = [&](ValueId (*op)(Graph&, ValueId), bool reference) {
+    Graph g;
+    g.output("y", op(g, g.input("x", {DType::kF32, {size}})));
+    auto session = Session::create(g, {.optimize = false, .reference_only = reference});
+    const auto x = session->input("x")->span<float>();
+    std::copy(edges.begin(), edges.end(), x.begin());
+    session->run();
+    const auto y = session->output("y")->span<float>();
+    return std::vector<float>(y.begin(), y.end());
+  };
+  const std::pair<const char*, ValueId (*)(Graph&, ValueId)> ops[] = {
+      {"neg", neg},   {"exp", exp},         {"log", log},  {"sqrt", sqrt},
+      {"tanh", tanh}, {"sigmoid", sigmoid}, {"relu", relu}};
+  for (std::int64_t targets = hwy::SupportedTargets() & ~HWY_SCALAR; targets != 0;
+       targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    for (const auto& [name, op] : ops) {
+      const auto got = evaluate(op, false), expected = evaluate(op, true);
+      for (std::size_t i = 0; i < edges.size(); ++i) {
+        const std::string where =
+            concat(name, "(", edges[i], ") on ", hwy::TargetName(targets & -targets));
+        if (std::isnan(expected[i])) {
+          EXPECT_TRUE(std::isnan(got[i])) << where << " is " << got[i];
+        } else if (std::isinf(expected[i])) {
+          EXPECT_EQ(got[i], expected[i]) << where;
+        } else {
+          // A few units in the last place; subnormal results may be flushed to zero.
+          EXPECT_NEAR(got[i], expected[i], 1e-6f * std::abs(expected[i]) + 1.2e-38f) << where;
+        }
+      }
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 }  // namespace

@@ -42,6 +42,93 @@ TEST(Scatter, TheLaterOfTwoWritesStays) {
   EXPECT_EQ(run(product, ScatterMode::kMul), (std::vector<float>{30, 2, 21}));
 }
 
+// The numbers of y, whatever their type, as the graph gives them.
+template <typename T>
+std::vector<T> evaluate_as(Graph& g, ValueId y) {
+  g.output("y", y);
+  auto session = Session::create(g, {.optimize = false, .reference_only = true});
+  EXPECT_TRUE(session) << session.error().message;
+  if (!session) return {};
+  session->run();
+  const auto span = session->output("y")->span<T>();
+  return {span.begin(), span.end()};
+}
+
+template <typename T>
+ValueId list(Graph& g, std::initializer_list<T> values) {
+  return g.constant(Tensor::from<T>({static_cast<std::int64_t>(values.size())}, values));
+}
+
+TEST(Integers, WrapAroundAndNeverTrap) {
+  Graph sum, product, quotient, rest, power;
+  const std::int32_t low = INT32_MIN, high = INT32_MAX;
+  EXPECT_EQ(evaluate_as<std::int32_t>(sum, add(sum, list<std::int32_t>(sum, {high, low}),
+                                               list<std::int32_t>(sum, {1, -1}))),
+            (std::vector<std::int32_t>{low, high}));
+  EXPECT_EQ(evaluate_as<std::uint16_t>(product, mul(product, list<std::uint16_t>(product, {65535}),
+                                                    list<std::uint16_t>(product, {65535}))),
+            (std::vector<std::uint16_t>{1}));
+  EXPECT_EQ(
+      evaluate_as<std::int32_t>(quotient, div(quotient, list<std::int32_t>(quotient, {low, 7, -7}),
+                                              list<std::int32_t>(quotient, {-1, 0, 2}))),
+      (std::vector<std::int32_t>{low, 0, -3}));
+  EXPECT_EQ(evaluate_as<std::int32_t>(rest, mod(rest, list<std::int32_t>(rest, {-7, 7, low, 5}),
+                                                list<std::int32_t>(rest, {3, -3, -1, 0}))),
+            (std::vector<std::int32_t>{2, -2, 0, 0}));
+  EXPECT_EQ(evaluate_as<std::int64_t>(power, pow(power, list<std::int64_t>(power, {3, -2, 2, 1}),
+                                                 list<std::int64_t>(power, {4, 3, -1, -5}))),
+            (std::vector<std::int64_t>{81, -8, 0, 1}));
+}
+
+TEST(Cast, RoundsTowardsZeroWithinBoundsAndTakesLowBits) {
+  Graph bytes, narrow, truth, wide;
+  EXPECT_EQ(evaluate_as<std::uint8_t>(
+                bytes, cast(bytes, list<float>(bytes, {2.9f, -1.0f, 300.0f, NAN}), DType::kU8)),
+            (std::vector<std::uint8_t>{2, 0, 255, 0}));
+  EXPECT_EQ(evaluate_as<std::int8_t>(
+                narrow, cast(narrow, list<std::int32_t>(narrow, {128, -129, 5}), DType::kI8)),
+            (std::vector<std::int8_t>{-128, 127, 5}));
+  EXPECT_EQ(evaluate_as<bool>(truth, cast(truth, list<float>(truth, {0.0f, 0.5f}), DType::kBool)),
+            (std::vector<bool>{false, true}));
+  const std::int64_t odd = (std::int64_t{1} << 53) + 1;  // no f64 holds it
+  EXPECT_EQ(
+      evaluate_as<std::int64_t>(
+          wide, cast(wide, cast(wide, list<std::int64_t>(wide, {odd}), DType::kU64), DType::kI64)),
+      (std::vector<std::int64_t>{odd}));
+}
+
+TEST(Logic, ComparesAndChooses) {
+  Graph less_than, chosen, shifted;
+  EXPECT_EQ(evaluate_as<bool>(less_than, less(less_than, list<float>(less_than, {1, 2, NAN}),
+                                              list<float>(less_than, {2, 2, 0}))),
+            (std::vector<bool>{true, false, false}));
+  EXPECT_EQ(evaluate_as<std::int64_t>(chosen, where(chosen, list<bool>(chosen, {true, false}),
+                                                    list<std::int64_t>(chosen, {1, 2}),
+                                                    list<std::int64_t>(chosen, {-1}))),
+            (std::vector<std::int64_t>{1, -1}));
+  EXPECT_EQ(evaluate_as<std::uint8_t>(shifted,
+                                      shift_left(shifted, list<std::uint8_t>(shifted, {129, 1, 1}),
+                                                 list<std::uint8_t>(shifted, {1, 7, 8}))),
+            (std::vector<std::uint8_t>{2, 128, 0}));
+}
+
+TEST(TopK, KeepsTheFirstOfEqualsAndOrdersTheRest) {
+  Graph g;
+  const TopK best = top_k(g, list<float>(g, {2, 5, 1, 5, 3}), 3);
+  g.output("values", best.values);
+  EXPECT_EQ(evaluate_as<std::int64_t>(g, best.places), (std::vector<std::int64_t>{1, 3, 4}));
+}
+
+TEST(Reductions, OfIntegersAndRunningSums) {
+  Graph largest, running;
+  const ValueId x = largest.constant(Tensor::from<std::int8_t>({2, 2}, {-5, -128, 3, -1}));
+  EXPECT_EQ(evaluate_as<std::int8_t>(largest, max_to(largest, x, {2, 1})),
+            (std::vector<std::int8_t>{-5, 3}));
+  EXPECT_EQ(
+      evaluate_as<float>(running, cumsum(running, list<float>(running, {1, 2, 4}), 0, true, true)),
+      (std::vector<float>{6, 4, 0}));
+}
+
 TEST(Conv2d, SumsTheWindowOfEachChannel) {
   Graph g;
   const ValueId x = g.constant(Tensor::from<float>({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}));

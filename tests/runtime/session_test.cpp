@@ -2,50 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstddef>
-#include <cstdlib>
-#include <new>
-
 #include "runtime/ops.h"
+#include "tests/runtime/allocations.h"
 #include "tests/runtime/support.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}  // namespace
-
-// Every form of new and delete, so that sanitizers never see one of ours paired with one of theirs.
-// Kept out of line: inlined, the compiler takes malloc and delete for a mismatched pair.
-[[gnu::noinline]] static void* counted(std::size_t bytes, std::size_t alignment) {
-  ++allocations;
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* p = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded)
-                                                  : std::malloc(bytes);
-  if (p == nullptr) std::abort();
-  return p;
-}
-[[gnu::noinline]] static void release(void* p) noexcept { std::free(p); }
-
-void* operator new(std::size_t n) { return counted(n, 1); }
-void* operator new[](std::size_t n) { return counted(n, 1); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n, 1); }
-void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n, 1); }
-void* operator new(std::size_t n, std::align_val_t a) {
-  return counted(n, static_cast<std::size_t>(a));
-}
-void* operator new[](std::size_t n, std::align_val_t a) {
-  return counted(n, static_cast<std::size_t>(a));
-}
-void operator delete(void* p) noexcept { release(p); }
-void operator delete[](void* p) noexcept { release(p); }
-void operator delete(void* p, std::size_t) noexcept { release(p); }
-void operator delete[](void* p, std::size_t) noexcept { release(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { release(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { release(p); }
-void operator delete(void* p, std::align_val_t) noexcept { release(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { release(p); }
 
 namespace inkling {
 namespace {
@@ -80,9 +39,9 @@ TEST(Session, RunAllocatesNothing) {
     auto session = Session::create(network(), {.threads = threads});
     ASSERT_TRUE(session);
     session->run();
-    const std::size_t before = allocations;
+    const std::size_t before = test::allocations();
     for (int i = 0; i < 10; ++i) session->run();
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(test::allocations(), before);
   }
 }
 

@@ -71,22 +71,47 @@ HWY_INLINE void zip(const float* a, bool a_one, const float* b, bool b_one, floa
   }
 }
 
+using V = hn::Vec<decltype(kTag)>;
+
+// Highway's approximations hold inside a range only; outside it and for NaN these give what the
+// function gives.
+HWY_INLINE V exp_anywhere(V v) {
+  const auto infinity = hn::Set(kTag, static_cast<float>(kInfinity));
+  const auto high = hn::IfThenElse(hn::Gt(v, hn::Set(kTag, 88.72283f)), infinity, hn::Exp(kTag, v));
+  const auto both = hn::IfThenZeroElse(hn::Lt(v, hn::Set(kTag, -103.97f)), high);
+  return hn::IfThenElse(hn::Eq(v, v), both, v);
+}
+
+HWY_INLINE V log_anywhere(V v) {
+  const auto zero = hn::Zero(kTag), infinity = hn::Set(kTag, static_cast<float>(kInfinity));
+  const auto inside = hn::IfThenElse(hn::Lt(v, infinity), hn::Log(kTag, v), v);
+  const auto outside =
+      hn::IfThenElse(hn::Eq(v, zero), hn::Neg(infinity), hn::Sub(infinity, infinity));
+  return hn::IfThenElse(hn::Gt(v, zero), inside, outside);
+}
+
+HWY_INLINE V tanh_anywhere(V v) {
+  const auto one = hn::Set(kTag, 1.0f);  // from 9.02 on tanh rounds to one
+  const auto large = hn::Gt(hn::Abs(v), hn::Set(kTag, 9.02f));
+  return hn::IfThenElse(large, hn::CopySign(one, v), hn::Tanh(kTag, v));
+}
+
 void unary(OpKind op, const float* x, float* y, std::int64_t n) {
   const auto one = hn::Set(kTag, 1.0f);
   switch (op) {
     case OpKind::kNeg:
       return map(x, y, n, [](auto v) { return hn::Neg(v); });
     case OpKind::kExp:
-      return map(x, y, n, [](auto v) { return hn::Exp(kTag, v); });
+      return map(x, y, n, [](auto v) { return exp_anywhere(v); });
     case OpKind::kLog:
-      return map(x, y, n, [](auto v) { return hn::Log(kTag, v); });
+      return map(x, y, n, [](auto v) { return log_anywhere(v); });
     case OpKind::kSqrt:
       return map(x, y, n, [](auto v) { return hn::Sqrt(v); });
     case OpKind::kTanh:
-      return map(x, y, n, [](auto v) { return hn::Tanh(kTag, v); });
+      return map(x, y, n, [](auto v) { return tanh_anywhere(v); });
     case OpKind::kSigmoid:
       return map(x, y, n,
-                 [one](auto v) { return hn::Div(one, hn::Add(one, hn::Exp(kTag, hn::Neg(v)))); });
+                 [one](auto v) { return hn::Div(one, hn::Add(one, exp_anywhere(hn::Neg(v)))); });
     default:
       return;
   }
@@ -110,7 +135,9 @@ void binary(OpKind op, const float* a, bool a_one, const float* b, bool b_one, f
 
 void clamp_all(const float* x, float low, float high, float* y, std::int64_t n) {
   const auto lo = hn::Set(kTag, low), hi = hn::Set(kTag, high);
-  map(x, y, n, [lo, hi](auto v) { return hn::Min(hn::Max(v, lo), hi); });
+  map(x, y, n, [lo, hi](auto v) {
+    return hn::IfThenElse(hn::Eq(v, v), hn::Min(hn::Max(v, lo), hi), v);  // NaN stays
+  });
 }
 
 void clamp_gradient_all(const float* x, const float* dy, float low, float high, float* dx,

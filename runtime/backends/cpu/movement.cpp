@@ -1,8 +1,8 @@
 // transpose, broadcast_to, gather: moving without arithmetic. Axes that stay together are merged
 // first, so that most calls become a batch of plain matrix transpositions or of row copies.
 
+#include <array>
 #include <cstring>
-#include <vector>
 
 #include "runtime/backends/cpu/cpu.h"
 #include "runtime/ops/gather.h"
@@ -19,9 +19,11 @@ struct Swap {
 };
 
 Swap swap_of(const Shape& in, std::span<const std::int64_t> permutation) {
-  // Merge axes that follow each other in both orders; axes of size 1 merge with anything.
-  std::vector<std::int64_t> sizes,
-      order;  // of merged groups: size, and position of the group in the input
+  // Merge axes that follow each other in both orders; axes of size 1 merge with anything. Of each
+  // merged group: its size, and its position in the input. Fixed arrays, since this also runs with
+  // the kernel.
+  std::array<std::int64_t, kRankMax> sizes{}, order{};
+  std::size_t groups = 0;
   std::int64_t next = -1;
   for (const std::int64_t axis : permutation) {
     const std::int64_t size = in[static_cast<std::size_t>(axis)];
@@ -30,19 +32,22 @@ Swap swap_of(const Shape& in, std::span<const std::int64_t> permutation) {
     for (std::int64_t a = next; follows && a < axis; ++a)
       follows = in[static_cast<std::size_t>(a)] == 1;
     if (follows) {
-      sizes.back() *= size;
+      sizes[groups - 1] *= size;
     } else {
-      sizes.push_back(size);
-      order.push_back(axis);
+      sizes[groups] = size;
+      order[groups++] = axis;
     }
     next = axis + 1;
   }
   Swap swap;
-  std::size_t first = 0, last = sizes.size();
-  std::vector<std::int64_t> sorted = order;
-  std::sort(sorted.begin(), sorted.end());
-  while (first < last && order[first] == sorted[first]) swap.outer *= sizes[first++];
-  while (last > first && order[last - 1] == sorted[last - 1]) swap.inner *= sizes[--last];
+  std::size_t first = 0, last = groups;
+  const auto in_place = [&](std::size_t i) {
+    std::size_t before = 0;
+    for (std::size_t j = 0; j < groups; ++j) before += order[j] < order[i];
+    return before == i;
+  };
+  while (first < last && in_place(first)) swap.outer *= sizes[first++];
+  while (last > first && in_place(last - 1)) swap.inner *= sizes[--last];
   if (last - first == 0) {
     swap.fits = true;
   } else if (last - first == 2) {
