@@ -102,13 +102,18 @@ std::size_t Trainer::parameter_count() const {
 }
 
 std::vector<float> Trainer::get_parameters() const {
-  std::vector<float> values;
-  values.reserve(parameter_count());
-  for (const TensorView& weights : weights_) {
-    const auto span = weights.span<float>();
-    values.insert(values.end(), span.begin(), span.end());
-  }
+  std::vector<float> values(parameter_count());
+  copy_parameters(values);
   return values;
+}
+
+void Trainer::copy_parameters(std::span<float> to) const {
+  INK_INVARIANT(to.size() == parameter_count());
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    const auto span = weights_[i].span<float>();
+    std::copy(span.begin(), span.end(),
+              to.begin() + static_cast<std::ptrdiff_t>(slices_[i].offset));
+  }
 }
 
 Result<void> Trainer::set_parameters(std::span<const float> values, bool reset_moments) {

@@ -70,6 +70,7 @@ class Trainer {
   std::size_t parameter_count() const;
   std::span<const ParameterSlice> parameters() const { return slices_; }
   std::vector<float> get_parameters() const;
+  void copy_parameters(std::span<float> to) const;  // f32[parameter_count()]
   Result<void> set_parameters(std::span<const float> values, bool reset_moments = true);
 
  private:

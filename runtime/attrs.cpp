@@ -6,12 +6,13 @@
 namespace inkling {
 
 std::string_view attr_name(Attr attr) {
-  static constexpr std::array<std::string_view, 22> kNames = {
-      "shape",       "permutation", "axis",         "starts",       "sizes",     "before",
-      "after",       "kernel",      "strides",      "pads",         "dilations", "transpose_a",
-      "transpose_b", "min",         "max",          "value",        "momentum",  "beta1",
-      "beta2",       "epsilon",     "weight_decay", "count_padding"};
-  static_assert(kNames.size() == static_cast<std::size_t>(Attr::kCountPadding) + 1);
+  static constexpr std::array<std::string_view, kAttrCount> kNames = {
+      "shape",       "permutation", "axis",         "starts",        "sizes",     "before",
+      "after",       "kernel",      "strides",      "pads",          "dilations", "transpose_a",
+      "transpose_b", "min",         "max",          "value",         "momentum",  "beta1",
+      "beta2",       "epsilon",     "weight_decay", "count_padding", "dtype",     "mode",
+      "count",       "exclusive",   "reverse"};
+  static_assert(!kNames.back().empty());
   const auto i = static_cast<std::size_t>(attr);
   return i < kNames.size() ? kNames[i] : "?";
 }

@@ -14,29 +14,35 @@ namespace inkling {
 
 // Values are part of the model file: append, never reorder.
 enum class Attr : std::uint8_t {
-  kShape,        // integers: a target shape
-  kPermutation,  // integers: output axis i is input axis permutation[i]
-  kAxis,         // integer
-  kStarts,       // integers, one per axis
-  kSizes,        // integers, one per axis
-  kBefore,       // integers, one per axis: elements of padding in front
-  kAfter,        // integers, one per axis: elements of padding behind
-  kKernel,       // integers [height, width]
-  kStrides,      // integers [height, width]
-  kPads,         // integers [top, left, bottom, right]
-  kDilations,    // integers [height, width]
-  kTransposeA,   // integer 0 or 1
-  kTransposeB,   // integer 0 or 1
-  kMin,          // real
-  kMax,          // real
-  kValue,        // real
-  kMomentum,     // real
-  kBeta1,        // real
-  kBeta2,        // real
-  kEpsilon,      // real
-  kWeightDecay,  // real
-  kCountPadding  // integer 0 or 1: average pooling counts padding as zeros
+  kShape,         // integers: a target shape
+  kPermutation,   // integers: output axis i is input axis permutation[i]
+  kAxis,          // integer
+  kStarts,        // integers, one per axis
+  kSizes,         // integers, one per axis
+  kBefore,        // integers, one per axis: elements of padding in front
+  kAfter,         // integers, one per axis: elements of padding behind
+  kKernel,        // integers [height, width]
+  kStrides,       // integers [height, width]
+  kPads,          // integers [top, left, bottom, right]
+  kDilations,     // integers [height, width]
+  kTransposeA,    // integer 0 or 1
+  kTransposeB,    // integer 0 or 1
+  kMin,           // real
+  kMax,           // real
+  kValue,         // real
+  kMomentum,      // real
+  kBeta1,         // real
+  kBeta2,         // real
+  kEpsilon,       // real
+  kWeightDecay,   // real
+  kCountPadding,  // integer 0 or 1: average pooling counts padding as zeros
+  kDType,         // integer: a DType
+  kMode,          // integer: which of the variants that the op's file lists
+  kCount,         // integer: how many
+  kExclusive,     // integer 0 or 1: a running sum leaves its own element out
+  kReverse        // integer 0 or 1: from the end
 };
+inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kReverse) + 1;
 
 std::string_view attr_name(Attr attr);
 

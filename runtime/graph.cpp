@@ -22,6 +22,11 @@ void Graph::latch(Error error) {
   if (status_) status_ = tl::unexpected<Error>(std::move(error));
 }
 
+const Value& Graph::nothing() {
+  static const Value kNothing{ValueKind::kResult, {}, {}, nullptr};
+  return kNothing;
+}
+
 ValueId Graph::add_value(ValueKind kind, TensorSpec spec, std::string name,
                          std::shared_ptr<const Tensor> tensor) {
   values_.push_back({kind, spec, std::move(name), std::move(tensor)});

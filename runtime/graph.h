@@ -101,7 +101,10 @@ class Graph {
 
   std::span<const Node> nodes() const { return nodes_; }
   std::span<const Value> values() const { return values_; }
-  const Value& value(ValueId id) const { return values_[static_cast<std::size_t>(id)]; }
+  // Of kNoValue: a nameless f32 scalar, so that model code may go on after an error has latched.
+  const Value& value(ValueId id) const {
+    return id == kNoValue ? nothing() : values_[static_cast<std::size_t>(id)];
+  }
   const TensorSpec& spec(ValueId id) const { return value(id).spec; }
   const Shape& shape(ValueId id) const { return value(id).spec.shape; }
   std::span<const ValueId> inputs() const { return inputs_; }
@@ -114,6 +117,7 @@ class Graph {
   ValueId find_output(std::string_view name) const;
 
  private:
+  static const Value& nothing();
   ValueId add_value(ValueKind kind, TensorSpec spec, std::string name,
                     std::shared_ptr<const Tensor> tensor);
 

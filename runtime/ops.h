@@ -22,16 +22,52 @@ ValueId sqrt(Graph& g, ValueId x);
 ValueId tanh(Graph& g, ValueId x);
 ValueId sigmoid(Graph& g, ValueId x);  // 1 / (1 + exp(-x))
 ValueId erf(Graph& g, ValueId x);
+ValueId sin(Graph& g, ValueId x);
+ValueId cos(Graph& g, ValueId x);
+ValueId tan(Graph& g, ValueId x);
+ValueId asin(Graph& g, ValueId x);
+ValueId acos(Graph& g, ValueId x);
+ValueId atan(Graph& g, ValueId x);
+ValueId sinh(Graph& g, ValueId x);
+ValueId cosh(Graph& g, ValueId x);
+ValueId asinh(Graph& g, ValueId x);
+ValueId acosh(Graph& g, ValueId x);
+ValueId atanh(Graph& g, ValueId x);
+ValueId floor(Graph& g, ValueId x);
+ValueId ceil(Graph& g, ValueId x);
+ValueId round(Graph& g, ValueId x);  // to the nearest, ties to even
+ValueId abs(Graph& g, ValueId x);    // of any numbers
+ValueId sign(Graph& g, ValueId x);   // of any numbers: -1, 0 or 1
 
-// Elementwise on two tensors; shapes that differ are broadcast by NumPy's rule, with broadcast_to
-// appended.
+// The same numbers in another element type; floats to integers towards zero, within bounds.
+ValueId cast(Graph& g, ValueId x, DType dtype);
+
+// Elementwise on two tensors of numbers of one type; integers wrap around. Shapes that differ are
+// broadcast by NumPy's rule, with broadcast_to appended.
 ValueId add(Graph& g, ValueId a, ValueId b);
 ValueId sub(Graph& g, ValueId a, ValueId b);
 ValueId mul(Graph& g, ValueId a, ValueId b);
 ValueId div(Graph& g, ValueId a, ValueId b);
-ValueId scale(Graph& g, ValueId x, double factor);       // x * factor
-ValueId shift(Graph& g, ValueId x, double offset);       // x + offset
-ValueId scalar_like(Graph& g, ValueId x, double value);  // a constant scalar of x's element type
+ValueId scale(Graph& g, ValueId x, double factor);  // x * factor
+ValueId shift(Graph& g, ValueId x, double offset);  // x + offset
+ValueId maximum(Graph& g, ValueId a, ValueId b);
+ValueId minimum(Graph& g, ValueId a, ValueId b);
+ValueId pow(Graph& g, ValueId a, ValueId b);
+// The remainder, with the sign of b; truncated: with the sign of a.
+ValueId mod(Graph& g, ValueId a, ValueId b, bool truncated = false);
+ValueId shift_left(Graph& g, ValueId a, ValueId b);  // bits of integers
+ValueId shift_right(Graph& g, ValueId a, ValueId b);
+ValueId scalar_like(Graph& g, ValueId x, double value);  // a constant of x's element type
+ValueId scalar_of(Graph& g, DType dtype, double value);  // a constant
+
+// Questions give bools, which choose.
+ValueId equal(Graph& g, ValueId a, ValueId b);
+ValueId less(Graph& g, ValueId a, ValueId b);
+ValueId less_equal(Graph& g, ValueId a, ValueId b);
+ValueId logical_and(Graph& g, ValueId a, ValueId b);
+ValueId logical_or(Graph& g, ValueId a, ValueId b);
+ValueId logical_not(Graph& g, ValueId a);
+ValueId where(Graph& g, ValueId condition, ValueId a, ValueId b);
 
 // min(max(x, low), high); the derivative is 1 strictly between the bounds and 0 elsewhere.
 ValueId clamp(Graph& g, ValueId x, double low, double high);
@@ -52,11 +88,34 @@ ValueId sum_to(Graph& g, ValueId x, const Shape& shape);
 ValueId sum(Graph& g, ValueId x);                                            // to a scalar
 ValueId mean(Graph& g, ValueId x);                                           // to a scalar
 ValueId mean_axes(Graph& g, ValueId x, std::span<const std::int64_t> axes);  // keeps them, size 1
+// Like sum_to, with the largest, the smallest, the product.
+ValueId max_to(Graph& g, ValueId x, const Shape& shape);
+ValueId min_to(Graph& g, ValueId x, const Shape& shape);
+ValueId prod_to(Graph& g, ValueId x, const Shape& shape);
+// Running sums along an axis; exclusive: each without its own element; reverse: from the end.
+ValueId cumsum(Graph& g, ValueId x, std::int64_t axis, bool exclusive = false,
+               bool reverse = false);
+struct TopK {
+  ValueId values, places;  // places: i64, along the last axis
+};
+// The k largest (or smallest) of each row of the last axis, in order; of equals the first.
+TopK top_k(Graph& g, ValueId x, std::int64_t k, bool smallest = false);
 ValueId slice(Graph& g, ValueId x, std::vector<std::int64_t> starts,
               std::vector<std::int64_t> sizes);
-ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before,
-            std::vector<std::int64_t> after);  // zeros
+ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before, std::vector<std::int64_t> after,
+            double value = 0.0);
 ValueId concat(Graph& g, std::span<const ValueId> parts, std::int64_t axis);
+
+// Rows by number; indices i32 or i64 of any shape. A negative index counts from the end; one that
+// lies outside names no row: gather gives zeros there, scatters leave it out.
+ValueId gather(Graph& g, ValueId x, ValueId indices, std::int64_t axis);  // an embedding: axis 0
+// Zeros of `shape` with the updates added: the adjoint of gather.
+ValueId scatter_add(Graph& g, ValueId indices, ValueId updates, std::int64_t axis,
+                    const Shape& shape);
+enum class ScatterMode : std::uint8_t { kSet, kMul, kMin, kMax };
+// x with rows (of axis 0) overwritten by, or combined with, the updates in order.
+ValueId scatter(Graph& g, ValueId x, ValueId indices, ValueId updates,
+                ScatterMode mode = ScatterMode::kSet);
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; equal ranks and leading sizes. A transposed operand is
 // stored
@@ -71,6 +130,10 @@ struct Window {
 };
 // weights [kh, kw, in, out] -> [n, oh, ow, out]
 ValueId conv2d(Graph& g, ValueId x, ValueId weights, const Window& window);
+// The adjoint of conv2d in its image, which is transposed convolution: [n, oh, ow, out] -> x, a
+// shape that conv2d would take to that of y.
+ValueId conv2d_input_gradient(Graph& g, ValueId y, ValueId weights, const Window& window,
+                              const Shape& x);
 // weights [kh, kw, c] -> [n, oh, ow, c]: each channel by itself
 ValueId depthwise_conv2d(Graph& g, ValueId x, ValueId weights, const Window& window);
 ValueId max_pool(Graph& g, ValueId x, std::array<std::int64_t, 2> kernel, const Window& window);

@@ -4,37 +4,37 @@
 
 namespace inkling {
 
-std::size_t dtype_bytes(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-    case DType::kI32:
-      return 4;
-    case DType::kF64:
-    case DType::kI64:
-      return 8;
-    case DType::kU8:
-      return 1;
-  }
-  return 0;
-}
+namespace {
 
-std::string_view dtype_name(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return "f32";
-    case DType::kF64:
-      return "f64";
-    case DType::kI32:
-      return "i32";
-    case DType::kI64:
-      return "i64";
-    case DType::kU8:
-      return "u8";
-  }
-  return "?";
-}
+struct DTypeRow {
+  std::string_view name;
+  std::size_t bytes;
+  enum { kComputed, kWhole, kOther } kind;
+};
 
-bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF64; }
+constexpr std::array<DTypeRow, kDTypeCount> kDTypes = {{{"f32", 4, DTypeRow::kComputed},
+                                                        {"f64", 8, DTypeRow::kComputed},
+                                                        {"i32", 4, DTypeRow::kWhole},
+                                                        {"i64", 8, DTypeRow::kWhole},
+                                                        {"u8", 1, DTypeRow::kWhole},
+                                                        {"bool", 1, DTypeRow::kOther},
+                                                        {"i8", 1, DTypeRow::kWhole},
+                                                        {"f16", 2, DTypeRow::kOther},
+                                                        {"i16", 2, DTypeRow::kWhole},
+                                                        {"u16", 2, DTypeRow::kWhole},
+                                                        {"u32", 4, DTypeRow::kWhole},
+                                                        {"u64", 8, DTypeRow::kWhole},
+                                                        {"bf16", 2, DTypeRow::kOther}}};
+
+const DTypeRow& row_of(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
+
+}  // namespace
+
+std::size_t dtype_bytes(DType dtype) { return row_of(dtype).bytes; }
+std::string_view dtype_name(DType dtype) { return row_of(dtype).name; }
+bool is_float(DType dtype) { return row_of(dtype).kind == DTypeRow::kComputed; }
+bool is_integer(DType dtype) { return row_of(dtype).kind == DTypeRow::kWhole; }
+bool is_number(DType dtype) { return row_of(dtype).kind != DTypeRow::kOther; }
 
 Shape::Shape(std::initializer_list<std::int64_t> dims) {
   const auto shape = from({dims.begin(), dims.size()});

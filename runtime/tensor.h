@@ -20,15 +20,33 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/half.h"
 
 namespace inkling {
 
 // Values are part of the model file: append, never reorder.
-enum class DType : std::uint8_t { kF32, kF64, kI32, kI64, kU8 };
+enum class DType : std::uint8_t {
+  kF32,
+  kF64,
+  kI32,
+  kI64,
+  kU8,
+  kBool,  // a byte, 0 or 1
+  kI8,
+  kF16,  // storage: cast to f32 to compute
+  kI16,
+  kU16,
+  kU32,
+  kU64,
+  kBF16  // storage: cast to f32 to compute
+};
+inline constexpr std::size_t kDTypeCount = 13;
 
 std::size_t dtype_bytes(DType dtype);
 std::string_view dtype_name(DType dtype);  // "f32"
-bool is_float(DType dtype);
+bool is_float(DType dtype);                // f32 or f64: what is computed with
+bool is_integer(DType dtype);              // of any width; bool is not
+bool is_number(DType dtype);               // is_float or is_integer
 
 template <typename T>
 inline constexpr bool kNoDType = false;
@@ -45,6 +63,22 @@ constexpr DType dtype_of() {
     return DType::kI64;
   else if constexpr (std::is_same_v<T, std::uint8_t>)
     return DType::kU8;
+  else if constexpr (std::is_same_v<T, bool>)
+    return DType::kBool;
+  else if constexpr (std::is_same_v<T, std::int8_t>)
+    return DType::kI8;
+  else if constexpr (std::is_same_v<T, Half>)
+    return DType::kF16;
+  else if constexpr (std::is_same_v<T, std::int16_t>)
+    return DType::kI16;
+  else if constexpr (std::is_same_v<T, std::uint16_t>)
+    return DType::kU16;
+  else if constexpr (std::is_same_v<T, std::uint32_t>)
+    return DType::kU32;
+  else if constexpr (std::is_same_v<T, std::uint64_t>)
+    return DType::kU64;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return DType::kBF16;
   else
     static_assert(kNoDType<T>, "no DType for this type");
 }

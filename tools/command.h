@@ -31,5 +31,6 @@ void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
 void add_privacy(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
+void add_simulate(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools

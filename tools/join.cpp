@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "federated/http/https_transport.h"
+#include "federated/seeded_rounding.h"
 #include "runtime/base/rng.h"
 #include "tools/command.h"
 #include "tools/console.h"
@@ -29,21 +30,6 @@ struct JoinSpec {
   bool keeps_input = false;
   std::string pause_after;
   std::uint64_t rounding_seed = 0;  // 0: not seeded
-};
-
-// Draws for stochastic rounding alone, so that an experiment is reproducible; keys come from the
-// system.
-class SeededRounding final : public secagg::EntropySource {
- public:
-  SeededRounding(std::uint64_t seed, const secagg::ClientId& id)
-      : rng_(seed, "rounding", ByteReader(id).u64()) {}
-  Result<void> fill(std::span<std::uint8_t> out) override {
-    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(rng_.next_u32());
-    return {};
-  }
-
- private:
-  Rng rng_;
 };
 
 void print(const federated::Participation& report, Console& console) {
@@ -104,7 +90,7 @@ Result<void> join(const JoinSpec& spec, Console& console) {
   INK_TRY(participant_spec.authority, read_authority(spec.authority));
   participant_spec.policy.n_min = spec.cohort_min;
   participant_spec.keeps_input = spec.keeps_input;
-  SeededRounding rounding(spec.rounding_seed, identity.certificate.id);
+  federated::SeededRounding rounding(spec.rounding_seed, ByteReader(identity.certificate.id).u64());
   if (spec.rounding_seed != 0) participant_spec.rounding = &rounding;
   if (!spec.pause_after.empty()) {
     participant_spec.progress = [&](std::string_view message) {

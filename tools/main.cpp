@@ -16,8 +16,8 @@
 namespace inkling::tools {
 namespace {
 
-constexpr AddCommand kCommands[] = {add_bench,   add_ca,   add_convert, add_demo,
-                                    add_inspect, add_join, add_privacy, add_serve};
+constexpr AddCommand kCommands[] = {add_bench, add_ca,      add_convert, add_demo,    add_inspect,
+                                    add_join,  add_privacy, add_serve,   add_simulate};
 
 int report(ExitCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');

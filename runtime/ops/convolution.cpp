@@ -80,7 +80,7 @@ struct Convolution {
   }
 
   static ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
-    INK_CHECK_OK(ops::expect_floats(in, 2, 3));
+    INK_CHECK_OK(ops::expect_linear(in, 2, 3, attrs));
     INK_TRY(const ops::WindowSize size, expect(in[0].shape, in[1].shape, attrs));
     INK_CHECK_OK(ops::expect_bias(in, in[1].shape.back()));
     INK_TRY(const Shape y, image_shape(size, in[1].shape.back()));
@@ -117,11 +117,11 @@ struct Convolution {
         args, args.in[0].shape(), args.in[1].shape(), args.out[0].shape(),
         [&](auto* x, auto* w, auto* y) {
           return [=](std::int64_t from, std::int64_t weight, std::int64_t to) {
-            y[to] += x[from] * w[weight];
+            y[to] = ops::multiply_add(x[from], w[weight], y[to]);
           };
         },
         args.in[0], args.in[1], args.out[0]);
-    ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+    ops::on_linear(args.in[0].spec.dtype, [&](auto tag) {
       using T = decltype(tag);
       const auto epilogue = ops::Epilogue<T>::of(args);
       const std::span<T> y = args.out[0].span<T>();
@@ -136,7 +136,7 @@ struct Convolution {
         args, args.out[0].shape(), args.in[1].shape(), args.in[0].shape(),
         [&](auto* dx, auto* w, auto* dy) {
           return [=](std::int64_t from, std::int64_t weight, std::int64_t to) {
-            dx[from] += dy[to] * w[weight];
+            dx[from] = ops::multiply_add(dy[to], w[weight], dx[from]);
           };
         },
         args.out[0], args.in[1], args.in[0]);
@@ -147,7 +147,7 @@ struct Convolution {
         args, args.in[0].shape(), args.out[0].shape(), args.in[1].shape(),
         [&](auto* x, auto* dw, auto* dy) {
           return [=](std::int64_t from, std::int64_t weight, std::int64_t to) {
-            dw[weight] += x[from] * dy[to];
+            dw[weight] = ops::multiply_add(x[from], dy[to], dw[weight]);
           };
         },
         args.in[0], args.out[0], args.in[1]);
@@ -202,7 +202,7 @@ struct Convolution {
     const auto s = *ops::window_size(x, w[0], w[1], args.attrs);
     const std::int64_t in = x[3], out = y[3];
     const std::int64_t tap_weights = w.elements() / (w[0] * w[1]);
-    ops::on_float(x_view.spec.dtype, [&](auto tag) {
+    ops::on_linear(x_view.spec.dtype, [&](auto tag) {
       using T = decltype(tag);
       std::fill_n(args.out[0].as<T>(), args.out[0].elements(), T{0});
       const auto step = bind(x_view.as<T>(), w_view.as<T>(), y_view.as<T>());
@@ -242,6 +242,12 @@ constinit const OpDef depthwise_conv2d_weight_gradient_def{
 
 ValueId conv2d(Graph& g, ValueId x, ValueId weights, const Window& window) {
   return g.append(OpKind::kConv2d, {x, weights}, ops::window_attrs(window));
+}
+
+ValueId conv2d_input_gradient(Graph& g, ValueId y, ValueId weights, const Window& window,
+                              const Shape& x) {
+  return g.append(OpKind::kConv2dInputGradient, {y, weights},
+                  with_integers(ops::window_attrs(window), Attr::kShape, x.dims()));
 }
 
 ValueId depthwise_conv2d(Graph& g, ValueId x, ValueId weights, const Window& window) {

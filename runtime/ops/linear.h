@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "runtime/ops/support.h"
+#include "runtime/ops/elementwise.h"
 
 namespace inkling::ops {
 
@@ -48,6 +48,32 @@ void for_each_tap(const WindowSize& s, const Body& body) {
   }
 }
 
+// Linear ops are on floats, or on i32 (products of quantised numbers, exact while they fit).
+inline Result<void> expect_linear(std::span<const TensorSpec> in, std::size_t low, std::size_t high,
+                                  const Attrs& attrs) {
+  INK_CHECK_OK(expect_alike(in, low, high));
+  const bool whole = in[0].dtype == DType::kI32 && !attrs.has(Attr::kMin) && !attrs.has(Attr::kMax);
+  if (!whole && !is_float(in[0].dtype))
+    return refuse(in[0], ": expected floats, or i32 without bounds");
+  return {};
+}
+
+template <typename Body>
+void on_linear(DType dtype, const Body& body) {
+  if (dtype == DType::kI32) {
+    body(std::int32_t{});
+  } else {
+    on_float(dtype, body);
+  }
+}
+
+// total + a b; integers wrap around.
+template <typename T>
+T multiply_add(T a, T b, T total) {
+  return wrap(total, wrap(a, b, [](auto x, auto y) { return x * y; }),
+              [](auto x, auto y) { return x + y; });
+}
+
 // Refuses a third input that is not a bias of n elements.
 Result<void> expect_bias(std::span<const TensorSpec> in, std::int64_t n);
 
@@ -58,12 +84,18 @@ struct Epilogue {
   T low, high;
 
   static Epilogue of(const KernelArgs& args) {
+    if constexpr (!std::is_floating_point_v<T>) {
+      using Limits = std::numeric_limits<T>;
+      return {args.in.size() > 2 ? args.in[2].as<const T>() : nullptr, Limits::lowest(),
+              Limits::max()};
+    }
     return {args.in.size() > 2 ? args.in[2].as<const T>() : nullptr,
             static_cast<T>(args.attrs.real(Attr::kMin, -kInfinity)),
             static_cast<T>(args.attrs.real(Attr::kMax, kInfinity))};
   }
   T apply(T total, std::int64_t column) const {
-    return std::min(std::max(total + (bias ? bias[column] : T{0}), low), high);
+    const T sum = bias ? wrap(total, bias[column], [](auto a, auto b) { return a + b; }) : total;
+    return std::min(std::max(sum, low), high);
   }
 };
 

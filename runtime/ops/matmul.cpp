@@ -7,14 +7,13 @@
 // fusion pass when a plan is made, after differentiation; a fused node has no derivative.
 
 #include "runtime/ops/linear.h"
-#include "runtime/ops/support.h"
 
 namespace inkling {
 
 namespace {
 
 ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 2, 3));
+  INK_CHECK_OK(ops::expect_linear(in, 2, 3, attrs));
   const Shape& a = in[0].shape;
   const Shape& b = in[1].shape;
   if (a.rank() < 2 || a.rank() != b.rank())
@@ -37,7 +36,7 @@ ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
 
 void reference(const KernelArgs& args) {
   const ops::MatmulSize size = ops::matmul_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_linear(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto epilogue = ops::Epilogue<T>::of(args);
     const std::int64_t a_row = size.transpose_a ? 1 : size.k,
@@ -52,7 +51,8 @@ void reference(const KernelArgs& args) {
         for (std::int64_t j = 0; j < size.n; ++j) {
           T total = 0;
           for (std::int64_t k = 0; k < size.k; ++k)
-            total += a[i * a_row + k * a_column] * b[k * b_row + j * b_column];
+            total =
+                ops::multiply_add(a[i * a_row + k * a_column], b[k * b_row + j * b_column], total);
           c[i * size.n + j] = epilogue.apply(total, j);
         }
       }

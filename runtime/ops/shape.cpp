@@ -34,7 +34,7 @@ void reshape_derivative(Adjoint& a) {
 }
 
 ops::Specs infer_transpose(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
+  INK_CHECK_OK(ops::expect_alike(in, 1, 1));
   const auto& permutation = attrs.integers(Attr::kPermutation);
   const std::size_t rank = in[0].shape.rank();
   std::vector<bool> seen(rank, false);
@@ -58,7 +58,7 @@ void transpose_reference(const KernelArgs& args) {
   std::array<std::int64_t, kRankMax> strides{};
   for (std::size_t i = 0; i < permutation.size(); ++i)
     strides[i] = from[static_cast<std::size_t>(permutation[i])];
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_width(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T* x = args.in[0].as<T>();
     T* y = args.out[0].as<T>();
@@ -77,7 +77,7 @@ void transpose_derivative(Adjoint& a) {
 }
 
 ops::Specs infer_broadcast_to(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
+  INK_CHECK_OK(ops::expect_alike(in, 1, 1));
   INK_TRY(const Shape shape, Shape::from(attrs.integers(Attr::kShape)));
   const auto joint = ops::broadcast_shape(in[0].shape, shape);
   if (!joint || *joint != shape)
@@ -87,7 +87,7 @@ ops::Specs infer_broadcast_to(std::span<const TensorSpec> in, const Attrs& attrs
 
 void broadcast_to_reference(const KernelArgs& args) {
   const Shape& shape = args.out[0].shape();
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_width(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T* x = args.in[0].as<T>();
     T* y = args.out[0].as<T>();
@@ -101,7 +101,7 @@ void broadcast_to_derivative(Adjoint& a) {
 }
 
 ops::Specs infer_sum_to(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
+  INK_CHECK_OK(ops::expect_numbers(in, 1, 1));
   INK_TRY(const Shape shape, Shape::from(attrs.integers(Attr::kShape)));
   const auto joint = ops::broadcast_shape(in[0].shape, shape);
   if (!joint || *joint != in[0].shape)
@@ -111,22 +111,19 @@ ops::Specs infer_sum_to(std::span<const TensorSpec> in, const Attrs& attrs) {
 
 void sum_to_reference(const KernelArgs& args) {
   const Shape& shape = args.in[0].shape();
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_number(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T* x = args.in[0].as<T>();
     T* y = args.out[0].as<T>();
     std::fill_n(y, args.out[0].elements(), T{0});
-    ops::for_each_index<1>(shape, {ops::broadcast_strides(args.out[0].shape(), shape)},
-                           [&](std::int64_t i, const auto& at) { y[at[0]] += x[i]; });
+    ops::for_each_index<1>(
+        shape, {ops::broadcast_strides(args.out[0].shape(), shape)},
+        [&](std::int64_t i, const auto& at) { y[at[0]] = static_cast<T>(y[at[0]] + x[i]); });
   });
 }
 
 void sum_to_derivative(Adjoint& a) {
   a.set(0, broadcast_to(a.graph, a.cotangent(), a.graph.shape(a.input(0))));
-}
-
-std::vector<std::int64_t> dims_of(const Shape& shape) {
-  return {shape.dims().begin(), shape.dims().end()};
 }
 
 }  // namespace
@@ -141,7 +138,7 @@ constinit const OpDef sum_to_def{"sum_to", infer_sum_to, sum_to_reference, sum_t
 
 ValueId reshape(Graph& g, ValueId x, const Shape& shape) {
   if (!g.status() || g.shape(x) == shape) return x;
-  return g.append(OpKind::kReshape, {x}, {{Attr::kShape, dims_of(shape)}});
+  return g.append(OpKind::kReshape, {x}, {{Attr::kShape, ops::dims_of(shape)}});
 }
 
 ValueId transpose(Graph& g, ValueId x, std::vector<std::int64_t> permutation) {
@@ -150,12 +147,12 @@ ValueId transpose(Graph& g, ValueId x, std::vector<std::int64_t> permutation) {
 
 ValueId broadcast_to(Graph& g, ValueId x, const Shape& shape) {
   if (!g.status() || g.shape(x) == shape) return x;
-  return g.append(OpKind::kBroadcastTo, {x}, {{Attr::kShape, dims_of(shape)}});
+  return g.append(OpKind::kBroadcastTo, {x}, {{Attr::kShape, ops::dims_of(shape)}});
 }
 
 ValueId sum_to(Graph& g, ValueId x, const Shape& shape) {
   if (!g.status() || g.shape(x) == shape) return x;
-  return g.append(OpKind::kSumTo, {x}, {{Attr::kShape, dims_of(shape)}});
+  return g.append(OpKind::kSumTo, {x}, {{Attr::kShape, ops::dims_of(shape)}});
 }
 
 ValueId sum(Graph& g, ValueId x) { return sum_to(g, x, Shape{}); }

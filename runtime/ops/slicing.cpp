@@ -1,18 +1,14 @@
 // Parts of a tensor and their places.
 //
-//   slice   y = x[start_0 .. start_0 + size_0, ...]     dx = pad(dy, so that it lies where it came
-//   from) pad     x surrounded by zeros                       dx = slice(dy, the place of x) concat
-//   parts one after another along an axis       dpart = slice(dy, its place)
+//   slice   y = x[start_0 .. start_0 + size_0, ...]   dx = pad(dy), to where it came from
+//   pad     x surrounded by one value                 dx = slice(dy, the place of x)
+//   concat  parts one after another along an axis     dpart = slice(dy, its place)
 
 #include "runtime/ops/support.h"
 
 namespace inkling {
 
 namespace {
-
-std::vector<std::int64_t> dims_of(const Shape& shape) {
-  return {shape.dims().begin(), shape.dims().end()};
-}
 
 // Copies a block of `shape` between two row-major tensors that it is a part of.
 template <typename T>
@@ -35,7 +31,7 @@ T* at_start(T* data, const std::array<std::int64_t, kRankMax>& strides,
 }
 
 ops::Specs infer_slice(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
+  INK_CHECK_OK(ops::expect_alike(in, 1, 1));
   const auto& starts = attrs.integers(Attr::kStarts);
   const auto& sizes = attrs.integers(Attr::kSizes);
   const Shape& x = in[0].shape;
@@ -54,7 +50,7 @@ ops::Specs infer_slice(std::span<const TensorSpec> in, const Attrs& attrs) {
 }
 
 void slice_reference(const KernelArgs& args) {
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_width(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto strides = strides_of(args.in[0].shape());
     copy_block<T>(args.out[0].shape(),
@@ -74,10 +70,13 @@ void slice_derivative(Adjoint& a) {
 }
 
 ops::Specs infer_pad(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
+  INK_CHECK_OK(ops::expect_alike(in, 1, 1));
   const auto& before = attrs.integers(Attr::kBefore);
   const auto& after = attrs.integers(Attr::kAfter);
   const Shape& x = in[0].shape;
+  const double value = attrs.real(Attr::kValue);
+  if (value != 0.0 && !ops::holds(in[0].dtype, value))
+    return ops::refuse(dtype_name(in[0].dtype), " cannot be padded with ", value);
   if (before.size() != x.rank() || after.size() != x.rank()) {
     return ops::refuse(x, " with ", before.size(), " and ", after.size(),
                        " pads: expected one an axis");
@@ -94,11 +93,21 @@ ops::Specs infer_pad(std::span<const TensorSpec> in, const Attrs& attrs) {
   return std::vector<TensorSpec>{{in[0].dtype, shape}};
 }
 
+void fill(const TensorView& y, double value) {
+  if (is_number(y.spec.dtype)) {
+    ops::on_number(y.spec.dtype, [&](auto tag) {
+      std::fill_n(y.as<decltype(tag)>(), y.elements(), static_cast<decltype(tag)>(value));
+    });
+  } else {
+    std::fill_n(y.as<std::byte>(), y.spec.bytes(), std::byte{0});
+  }
+}
+
 void pad_reference(const KernelArgs& args) {
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  fill(args.out[0], args.attrs.real(Attr::kValue));
+  ops::on_width(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto strides = strides_of(args.out[0].shape());
-    std::fill_n(args.out[0].as<T>(), args.out[0].elements(), T{0});
     copy_block<T>(args.in[0].shape(), args.in[0].as<const T>(), strides_of(args.in[0].shape()),
                   at_start(args.out[0].as<T>(), strides, args.attrs.integers(Attr::kBefore)),
                   strides);
@@ -107,11 +116,11 @@ void pad_reference(const KernelArgs& args) {
 
 void pad_derivative(Adjoint& a) {
   a.set(0, slice(a.graph, a.cotangent(), a.attrs().integers(Attr::kBefore),
-                 dims_of(a.graph.shape(a.input(0)))));
+                 ops::dims_of(a.graph.shape(a.input(0)))));
 }
 
 ops::Specs infer_concat(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, kNodesMax));
+  INK_CHECK_OK(ops::expect_alike(in, 1, kNodesMax));
   const auto axis = attrs.integer(Attr::kAxis, -1);
   if (axis < 0 || axis >= static_cast<std::int64_t>(in[0].shape.rank())) {
     return ops::refuse("axis ", axis, " of ", in[0].shape);
@@ -126,7 +135,7 @@ ops::Specs infer_concat(std::span<const TensorSpec> in, const Attrs& attrs) {
     }
     size += part.shape[at];
   }
-  std::vector<std::int64_t> dims = dims_of(in[0].shape);
+  std::vector<std::int64_t> dims = ops::dims_of(in[0].shape);
   dims[at] = size;
   INK_TRY(const Shape shape, Shape::from(dims));
   return std::vector<TensorSpec>{{in[0].dtype, shape}};
@@ -134,7 +143,7 @@ ops::Specs infer_concat(std::span<const TensorSpec> in, const Attrs& attrs) {
 
 void concat_reference(const KernelArgs& args) {
   const auto axis = static_cast<std::size_t>(args.attrs.integer(Attr::kAxis));
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
+  ops::on_width(args.in[0].spec.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto strides = strides_of(args.out[0].shape());
     T* to = args.out[0].as<T>();
@@ -150,7 +159,7 @@ void concat_derivative(Adjoint& a) {
   std::vector<std::int64_t> starts(a.graph.shape(a.input(0)).rank(), 0);
   for (std::size_t i = 0; i < a.input_count(); ++i) {
     const Shape part = a.graph.shape(a.input(i));
-    if (a.wanted(i)) a.set(i, slice(a.graph, a.cotangent(), starts, dims_of(part)));
+    if (a.wanted(i)) a.set(i, slice(a.graph, a.cotangent(), starts, ops::dims_of(part)));
     starts[axis] += part[axis];
   }
 }
@@ -167,10 +176,11 @@ ValueId slice(Graph& g, ValueId x, std::vector<std::int64_t> starts,
                   {{Attr::kStarts, std::move(starts)}, {Attr::kSizes, std::move(sizes)}});
 }
 
-ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before,
-            std::vector<std::int64_t> after) {
-  return g.append(OpKind::kPad, {x},
-                  {{Attr::kBefore, std::move(before)}, {Attr::kAfter, std::move(after)}});
+ValueId pad(Graph& g, ValueId x, std::vector<std::int64_t> before, std::vector<std::int64_t> after,
+            double value) {
+  Attrs attrs{{Attr::kBefore, std::move(before)}, {Attr::kAfter, std::move(after)}};
+  if (value != 0.0) attrs.set(Attr::kValue, value);
+  return g.append(OpKind::kPad, {x}, std::move(attrs));
 }
 
 ValueId concat(Graph& g, std::span<const ValueId> parts, std::int64_t axis) {

@@ -11,27 +11,11 @@
 #include <cmath>
 #include <numbers>
 
-#include "runtime/ops/support.h"
+#include "runtime/ops/elementwise.h"
 
 namespace inkling {
 
 namespace {
-
-ops::Specs infer(std::span<const TensorSpec> in, const Attrs&) {
-  INK_CHECK_OK(ops::expect_floats(in, 1, 1));
-  return std::vector<TensorSpec>{in[0]};
-}
-
-template <typename F>
-void map(const KernelArgs& args) {
-  ops::on_float(args.in[0].spec.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    const T* x = args.in[0].as<T>();
-    T* y = args.out[0].as<T>();
-    const std::int64_t n = args.in[0].elements();
-    for (std::int64_t i = 0; i < n; ++i) y[i] = F::of(x[i]);
-  });
-}
 
 struct Neg {
   template <typename T>
@@ -96,13 +80,20 @@ struct Erf {
 
 }  // namespace
 
-constinit const OpDef neg_def{"neg", infer, map<Neg>, Neg::derivative, true};
-constinit const OpDef exp_def{"exp", infer, map<Exp>, Exp::derivative, true};
-constinit const OpDef log_def{"log", infer, map<Log>, Log::derivative, true};
-constinit const OpDef sqrt_def{"sqrt", infer, map<Sqrt>, Sqrt::derivative, true};
-constinit const OpDef tanh_def{"tanh", infer, map<Tanh>, Tanh::derivative, true};
-constinit const OpDef sigmoid_def{"sigmoid", infer, map<Sigmoid>, Sigmoid::derivative, true};
-constinit const OpDef erf_def{"erf", infer, map<Erf>, Erf::derivative, true};
+constinit const OpDef neg_def{"neg", ops::infer_unary_float, ops::map_floats<Neg>, Neg::derivative,
+                              true};
+constinit const OpDef exp_def{"exp", ops::infer_unary_float, ops::map_floats<Exp>, Exp::derivative,
+                              true};
+constinit const OpDef log_def{"log", ops::infer_unary_float, ops::map_floats<Log>, Log::derivative,
+                              true};
+constinit const OpDef sqrt_def{"sqrt", ops::infer_unary_float, ops::map_floats<Sqrt>,
+                               Sqrt::derivative, true};
+constinit const OpDef tanh_def{"tanh", ops::infer_unary_float, ops::map_floats<Tanh>,
+                               Tanh::derivative, true};
+constinit const OpDef sigmoid_def{"sigmoid", ops::infer_unary_float, ops::map_floats<Sigmoid>,
+                                  Sigmoid::derivative, true};
+constinit const OpDef erf_def{"erf", ops::infer_unary_float, ops::map_floats<Erf>, Erf::derivative,
+                              true};
 
 ValueId neg(Graph& g, ValueId x) { return g.append(OpKind::kNeg, {x}); }
 ValueId exp(Graph& g, ValueId x) { return g.append(OpKind::kExp, {x}); }

@@ -5,11 +5,27 @@
 #include <cmath>
 #include <numeric>
 
+#include "server-sim/aggregator/krum.h"
+
 namespace inkling {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kNames = {"mean", "median", "trimmed_mean", "norm_bound"};
+constexpr std::array<std::string_view, 6> kNames = {"mean",       "median", "trimmed_mean",
+                                                    "norm_bound", "krum",   "bulyan"};
+
+std::size_t groups_needed(const GroupMeanSpec& spec) {
+  switch (spec.rule) {
+    case GroupRule::kTrimmedMean:
+      return 2 * spec.hostile + 1;
+    case GroupRule::kKrum:
+      return 2 * spec.hostile + 3;
+    case GroupRule::kBulyan:
+      return 4 * spec.hostile + 3;
+    default:
+      return 1;
+  }
+}
 
 Result<void> check(std::span<const GroupUpdate> groups, const GroupMeanSpec& spec) {
   if (groups.empty()) return fail(ErrorCode::kInvalidArgument, "group mean: no group");
@@ -25,9 +41,10 @@ Result<void> check(std::span<const GroupUpdate> groups, const GroupMeanSpec& spe
                   " or a delta out of range");
     }
   }
-  if (spec.rule == GroupRule::kTrimmedMean && 2 * spec.trimmed >= groups.size()) {
-    return fail(ErrorCode::kInvalidArgument, "group mean: ", spec.trimmed,
-                " trimmed at each end of ", groups.size(), " groups");
+  if (groups.size() < groups_needed(spec)) {
+    return fail(ErrorCode::kInvalidArgument, "group mean: ", groups.size(), " groups, ",
+                group_rule_name(spec.rule), " with ", spec.hostile, " hostile ones needs ",
+                groups_needed(spec));
   }
   if (spec.rule == GroupRule::kNormBound && !(spec.norm_max > 0)) {
     return fail(ErrorCode::kInvalidArgument, "group mean: norm_max is ", spec.norm_max);
@@ -71,14 +88,21 @@ Result<GroupRule> parse_group_rule(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found != kNames.end()) return static_cast<GroupRule>(found - kNames.begin());
   return fail(ErrorCode::kInvalidArgument, "group mean: ", name,
-              " is not one of mean, median, trimmed_mean and norm_bound");
+              " is not one of mean, median, trimmed_mean, norm_bound, krum and bulyan");
 }
 
 Result<std::vector<float>> group_mean(std::span<const GroupUpdate> groups,
                                       const GroupMeanSpec& spec) {
   INK_CHECK_OK(check(groups, spec));
+  std::vector<GroupDelta> deltas;
+  for (const GroupUpdate& group : groups) deltas.push_back(group.delta);
+  if (spec.rule == GroupRule::kBulyan) return bulyan(deltas, spec.hostile);
+  if (spec.rule == GroupRule::kKrum) {
+    const GroupDelta chosen = deltas[krum(deltas, spec.hostile)];
+    return std::vector<float>(chosen.begin(), chosen.end());
+  }
   const bool by_rank = spec.rule == GroupRule::kMedian || spec.rule == GroupRule::kTrimmedMean;
-  const std::size_t cut = spec.rule == GroupRule::kMedian ? (groups.size() - 1) / 2 : spec.trimmed;
+  const std::size_t cut = spec.rule == GroupRule::kMedian ? (groups.size() - 1) / 2 : spec.hostile;
   const std::vector<double> shares = shares_of(groups, spec);
   std::vector<float> out(groups[0].delta.size()), sorted(groups.size());
   for (std::size_t j = 0; j < out.size(); ++j) {

@@ -21,21 +21,24 @@ struct GroupUpdate {
 enum class GroupRule : std::uint8_t {
   kMean,         // weighted; stands none
   kMedian,       // of each coordinate, unweighted; stands fewer than half (Yin et al., ICML'18)
-  kTrimmedMean,  // of each coordinate without the `trimmed` smallest and largest (the same)
-  kNormBound     // weighted, deltas longer than `norm_max` shortened to it (Sun et al., 2019)
+  kTrimmedMean,  // of each coordinate without the `hostile` smallest and largest (the same)
+  kNormBound,    // weighted, deltas longer than `norm_max` shortened to it (Sun et al., 2019)
+  kKrum,         // one group, of 2 * hostile + 3 or more (krum.h)
+  kBulyan        // 4 * hostile + 3 or more (krum.h)
 };
-std::string_view group_rule_name(GroupRule rule);  // "mean", "median", "trimmed_mean", "norm_bound"
+// "mean", "median", "trimmed_mean", "norm_bound", "krum", "bulyan"
+std::string_view group_rule_name(GroupRule rule);
 // kInvalidArgument naming the known rules.
 Result<GroupRule> parse_group_rule(std::string_view name);
 
 struct GroupMeanSpec {
   GroupRule rule = GroupRule::kMean;
-  std::size_t trimmed = 1;  // groups at each end, for each coordinate
+  std::size_t hostile = 1;  // groups that may be poisoned: trimmed_mean, krum, bulyan
   double norm_max = 1.0;
 };
 
 // kInvalidArgument: no group, lengths that differ, a value that is not finite, a weight or norm_max
-// not above 0, or 2 * trimmed not below the number of groups.
+// not above 0, or too few groups for so many hostile ones, with the number needed.
 Result<std::vector<float>> group_mean(std::span<const GroupUpdate> groups,
                                       const GroupMeanSpec& spec);
 

@@ -24,6 +24,11 @@ Window window(std::int64_t stride, std::int64_t pad, std::int64_t dilation = 1) 
       .strides = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilations = {dilation, dilation}};
 }
 
+ValueId rows(Graph& g, std::vector<std::int64_t> numbers) {
+  const Shape shape{static_cast<std::int64_t>(numbers.size())};
+  return g.constant(Tensor::from<std::int64_t>(shape, numbers));
+}
+
 std::vector<Case> cases() {
   return {
       {"neg", {{3, 2}}, [](Graph& g, Inputs x) { return neg(g, x[0]); }},
@@ -33,6 +38,76 @@ std::vector<Case> cases() {
       {"tanh", {{3, 2}}, [](Graph& g, Inputs x) { return tanh(g, x[0]); }},
       {"sigmoid", {{3, 2}}, [](Graph& g, Inputs x) { return sigmoid(g, x[0]); }},
       {"erf", {{3, 2}}, [](Graph& g, Inputs x) { return erf(g, x[0]); }},
+      {"sin", {{3, 2}}, [](Graph& g, Inputs x) { return sin(g, x[0]); }},
+      {"cos", {{3, 2}}, [](Graph& g, Inputs x) { return cos(g, x[0]); }},
+      {"tan", {{3, 2}}, [](Graph& g, Inputs x) { return tan(g, x[0]); }, -1.0, 1.0},
+      {"asin", {{3, 2}}, [](Graph& g, Inputs x) { return asin(g, x[0]); }, -0.8, 0.8},
+      {"acos", {{3, 2}}, [](Graph& g, Inputs x) { return acos(g, x[0]); }, -0.8, 0.8},
+      {"atan", {{3, 2}}, [](Graph& g, Inputs x) { return atan(g, x[0]); }},
+      {"sinh", {{3, 2}}, [](Graph& g, Inputs x) { return sinh(g, x[0]); }},
+      {"cosh", {{3, 2}}, [](Graph& g, Inputs x) { return cosh(g, x[0]); }},
+      {"asinh", {{3, 2}}, [](Graph& g, Inputs x) { return asinh(g, x[0]); }},
+      {"acosh", {{3, 2}}, [](Graph& g, Inputs x) { return acosh(g, x[0]); }, 1.5, 3.0},
+      {"atanh", {{3, 2}}, [](Graph& g, Inputs x) { return atanh(g, x[0]); }, -0.8, 0.8},
+      // Away from the kinks at whole numbers.
+      {"abs", {{3, 2}}, [](Graph& g, Inputs x) { return abs(g, x[0]); }, 0.5, 2.0},
+      {"abs_below_zero", {{3, 2}}, [](Graph& g, Inputs x) { return abs(g, x[0]); }, -2.0, -0.5},
+      {"rounding",
+       {{3, 2}},
+       [](Graph& g, Inputs x) {
+         const ValueId whole = add(g, floor(g, x[0]), add(g, ceil(g, x[0]), round(g, x[0])));
+         return mul(g, x[0], add(g, whole, sign(g, x[0])));
+       },
+       1.1,
+       1.4},
+      {"maximum", {{4, 3}, {3}}, [](Graph& g, Inputs x) { return maximum(g, x[0], x[1]); }},
+      {"minimum", {{4, 3}, {3}}, [](Graph& g, Inputs x) { return minimum(g, x[0], x[1]); }},
+      {"pow", {{2, 3}, {3}}, [](Graph& g, Inputs x) { return pow(g, x[0], x[1]); }, 0.5, 2.0},
+      {"mod",
+       {{3, 2}, {3, 2}},
+       [](Graph& g, Inputs x) { return mod(g, shift(g, x[0], 5.0), shift(g, x[1], 2.0)); },
+       0.1,
+       0.3},
+      {"mod_truncated",
+       {{3, 2}, {3, 2}},
+       [](Graph& g, Inputs x) { return mod(g, shift(g, x[0], -5.7), shift(g, x[1], 2.0), true); },
+       0.1,
+       0.3},
+      {"where",
+       {{3, 4}, {4}},
+       [](Graph& g, Inputs x) {
+         return where(g, less(g, x[0], x[1]), exp(g, x[0]), mul(g, x[1], x[1]));
+       }},
+      {"cast",
+       {{3, 2}},
+       [](Graph& g, Inputs x) { return exp(g, cast(g, cast(g, x[0], DType::kF64), DType::kF64)); }},
+      {"max_to",
+       {{3, 4, 2}},
+       [](Graph& g, Inputs x) {
+         return max_to(g, x[0], {4, 1});
+       }},
+      {"min_to",
+       {{3, 4, 2}},
+       [](Graph& g, Inputs x) {
+         return min_to(g, x[0], {3, 1, 2});
+       }},
+      {"prod_to",
+       {{3, 4}},
+       [](Graph& g, Inputs x) {
+         return prod_to(g, x[0], {3, 1});
+       },
+       0.5,
+       2.0},
+      {"cumsum", {{3, 4}}, [](Graph& g, Inputs x) { return cumsum(g, exp(g, x[0]), 1); }},
+      {"cumsum_from_the_end",
+       {{3, 4}},
+       [](Graph& g, Inputs x) { return cumsum(g, exp(g, x[0]), 0, true, true); }},
+      {"top_k", {{3, 5}}, [](Graph& g, Inputs x) { return top_k(g, exp(g, x[0]), 3).values; }},
+      {"conv2d_input_gradient",
+       {{1, 3, 2, 2}, {3, 2, 2, 2}},
+       [](Graph& g, Inputs x) {
+         return conv2d_input_gradient(g, x[0], x[1], window(2, 1), {1, 5, 3, 2});
+       }},
       {"add", {{2, 3}, {2, 3}}, [](Graph& g, Inputs x) { return add(g, x[0], x[1]); }},
       {"sub", {{2, 3}, {3}}, [](Graph& g, Inputs x) { return sub(g, x[0], x[1]); }},
       {"mul", {{2, 1, 3}, {4, 1}}, [](Graph& g, Inputs x) { return mul(g, x[0], x[1]); }},
@@ -86,6 +161,27 @@ std::vector<Case> cases() {
          return pad(g, exp(g, x[0]), {1, 0}, {0, 2});
        }},
       {"concat", {{2, 3}, {2, 1}}, [](Graph& g, Inputs x) { return concat(g, x, 1); }},
+      {"pad_value",
+       {{2, 3}},
+       [](Graph& g, Inputs x) {
+         return pad(g, exp(g, x[0]), {1, 0}, {0, 2}, 3.0);
+       }},
+      // Rows named twice, from the end, not at all, and from outside.
+      {"gather",
+       {{2, 4, 3}},
+       [](Graph& g, Inputs x) {
+         return gather(g, exp(g, x[0]), rows(g, {1, 1, -1, 7}), 1);
+       }},
+      {"scatter_add",
+       {{4, 3}},
+       [](Graph& g, Inputs x) {
+         return scatter_add(g, rows(g, {2, 2, -1, 9}), exp(g, x[0]), 0, {5, 3});
+       }},
+      {"scatter",
+       {{4, 3}, {2, 3}},
+       [](Graph& g, Inputs x) {
+         return scatter(g, exp(g, x[0]), rows(g, {-1, 1}), exp(g, x[1]));
+       }},
       {"matmul", {{3, 4}, {4, 2}}, [](Graph& g, Inputs x) { return matmul(g, x[0], x[1]); }},
       {"matmul_at",
        {{4, 3}, {4, 2}},

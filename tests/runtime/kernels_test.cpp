@@ -191,6 +191,13 @@ void add_others(std::vector<Case>& cases) {
                        [=](Graph& g) { return broadcast_to(g, in(g, to), shape); }});
     }
   }
+  for (const std::int64_t axis : {0, 1, 2}) {
+    cases.push_back({concat("gather", axis), [=](Graph& g) {
+                       const ValueId indices =
+                           g.constant(Tensor::from<std::int64_t>({2, 3}, {0, 4, -1, 3, 99, -5}));
+                       return gather(g, in(g, {5, 6, 7}), indices, axis);
+                     }});
+  }
   for (const std::int64_t stride : {1, 2}) {
     for (const std::int64_t pad : {0, 1}) {
       const Shape x{2, 7, 6, 5};

@@ -17,6 +17,31 @@ std::vector<float> evaluate(Graph& g, ValueId y) {
   return test::run(g, {.optimize = false, .reference_only = true}, 0)[0];
 }
 
+TEST(Gather, GivesZerosForRowsThatAreNotThere) {
+  Graph g;
+  const ValueId table = g.constant(Tensor::from<float>({3, 2}, {1, 2, 3, 4, 5, 6}));
+  const ValueId picks = g.constant(Tensor::from<std::int32_t>({4}, {2, -3, 3, -4}));
+  EXPECT_EQ(evaluate(g, gather(g, table, picks, 0)), (std::vector<float>{5, 6, 1, 2, 0, 0, 0, 0}));
+}
+
+TEST(ScatterAdd, SumsRowsNamedTwiceAndLeavesOutWhatIsNotThere) {
+  Graph g;
+  const ValueId picks = g.constant(Tensor::from<std::int64_t>({4}, {1, -1, 1, 3}));
+  const ValueId rows = g.constant(Tensor::from<float>({4, 1}, {1, 10, 100, 1000}));
+  EXPECT_EQ(evaluate(g, scatter_add(g, picks, rows, 0, {3, 1})), (std::vector<float>{0, 101, 10}));
+}
+
+TEST(Scatter, TheLaterOfTwoWritesStays) {
+  Graph set, product;
+  const auto run = [](Graph& g, ScatterMode mode) {
+    const ValueId x = g.constant(Tensor::from<float>({3}, {1, 2, 3}));
+    const ValueId picks = g.constant(Tensor::from<std::int64_t>({3}, {0, 0, -1}));
+    return evaluate(g, scatter(g, x, picks, g.constant(Tensor::from<float>({3}, {5, 6, 7})), mode));
+  };
+  EXPECT_EQ(run(set, ScatterMode::kSet), (std::vector<float>{6, 2, 7}));
+  EXPECT_EQ(run(product, ScatterMode::kMul), (std::vector<float>{30, 2, 21}));
+}
+
 TEST(Conv2d, SumsTheWindowOfEachChannel) {
   Graph g;
   const ValueId x = g.constant(Tensor::from<float>({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}));

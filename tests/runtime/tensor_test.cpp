@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace inkling {
 namespace {
 
@@ -23,6 +25,25 @@ TEST(Shape, RefusesWhatNoTensorCanBe) {
             ErrorCode::kResourceLimit);
   EXPECT_EQ(Shape::from(std::vector<std::int64_t>(3, INT64_MAX)).error().code,
             ErrorCode::kResourceLimit);
+}
+
+TEST(Half, EveryValueSurvivesAndRoundingIsToTheNearestEven) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const Half half{static_cast<std::uint16_t>(bits)};
+    const float value = to_float(half);
+    if (value != value) continue;
+    ASSERT_EQ(to_half(value).bits, bits);
+    if ((bits & 0x7fffu) >= 0x7bffu) continue;  // no finite neighbour above
+    const float next = to_float(Half{static_cast<std::uint16_t>(bits + 1)});
+    const std::uint32_t even = bits % 2 == 0 ? bits : bits + 1;
+    ASSERT_EQ(to_half((value + next) / 2).bits, even);
+  }
+  EXPECT_EQ(to_half(65519.996f).bits, 0x7bffu);
+  EXPECT_EQ(to_half(65520.0f).bits, 0x7c00u);
+  EXPECT_EQ(to_half(1e-8f).bits, 0u);
+  EXPECT_NE(to_float(to_half(NAN)), to_float(to_half(NAN)));
+  EXPECT_EQ(to_float(to_bfloat16(1.00390625f)), 1.0f);  // halfway: to even
+  EXPECT_EQ(to_float(to_bfloat16(1.01171875f)), 1.015625f);
 }
 
 TEST(Tensor, OwnsAlignedBytesAndClones) {

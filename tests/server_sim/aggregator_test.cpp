@@ -87,6 +87,8 @@ TEST(ServerOptimizer, RefusesWhatItCannotTake) {
   EXPECT_FALSE(ServerOptimizer::create({.tau = 0}, 1));
 }
 
+using Groups = std::vector<GroupUpdate>;
+
 TEST(GroupMean, WeighsGroups) {
   const std::vector<float> a = {1, 10}, b = {4, -2};
   const std::vector<GroupUpdate> groups = {{a, 1}, {b, 3}};
@@ -107,7 +109,7 @@ TEST(GroupMean, RankRulesStandAsManyPoisonedGroupsAsTheySay) {
     ASSERT_TRUE(median);
     EXPECT_GE((*median)[0], 0.9f);
     EXPECT_LE((*median)[0], 1.1f);
-    const auto trimmed = group_mean(groups, {.rule = GroupRule::kTrimmedMean, .trimmed = 1});
+    const auto trimmed = group_mean(groups, {.rule = GroupRule::kTrimmedMean, .hostile = 1});
     ASSERT_TRUE(trimmed);
     EXPECT_GE((*trimmed)[0], 0.9f);
     EXPECT_LE((*trimmed)[0], 1.1f);
@@ -129,16 +131,50 @@ TEST(GroupMean, DoesNotDependOnTheOrderOfGroups) {
   }
 }
 
+Groups groups_of(std::span<const std::vector<float>> deltas) {
+  Groups groups;
+  for (const auto& delta : deltas) groups.push_back({.delta = delta});
+  return groups;
+}
+
+TEST(GroupMean, KrumPicksAGroupAmongTheMany) {
+  const std::vector<float> rows[] = {{1, 10}, {2, 20}, {3, 30}, {4, 40}, {-1000, 1000}};
+  const Groups groups = groups_of(rows);
+  const auto chosen = group_mean(groups, {.rule = GroupRule::kKrum, .hostile = 1});
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  EXPECT_EQ(*chosen, rows[1]);
+}
+
+// f = 1 of 7: Krum takes five of them, not the liar; their three values nearest the median count.
+TEST(GroupMean, BulyanAveragesAroundTheMedianOfWhatKrumPicks) {
+  const std::vector<float> rows[] = {{0}, {1}, {2}, {3}, {4}, {5}, {100}};
+  const Groups groups = groups_of(rows);
+  const auto mean = group_mean(groups, {.rule = GroupRule::kBulyan, .hostile = 1});
+  ASSERT_TRUE(mean) << mean.error().message;
+  EXPECT_GE((*mean)[0], 1);
+  EXPECT_LE((*mean)[0], 4);
+}
+
+TEST(GroupMean, SaysHowManyGroupsItNeeds) {
+  const std::vector<float> a = {1};
+  const Groups four = {{a}, {a}, {a}, {a}};
+  for (const auto& [rule, needs] :
+       {std::pair{GroupRule::kKrum, "needs 5"}, std::pair{GroupRule::kBulyan, "needs 7"}}) {
+    const auto refused = group_mean(four, {.rule = rule, .hostile = 1});
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find(needs), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST(GroupMean, RefusesNonsense) {
   const std::vector<float> a = {1}, two = {1, 2}, nan = {std::nanf("")};
-  using Groups = std::vector<GroupUpdate>;
   EXPECT_FALSE(group_mean(Groups{}, {}));
   EXPECT_FALSE(group_mean(Groups{{a, 1}, {two, 1}}, {}));
   EXPECT_FALSE(group_mean(Groups{{nan, 1}}, {}));
   EXPECT_FALSE(group_mean(Groups{{a, 0}}, {}));
-  EXPECT_FALSE(group_mean(Groups{{a, 1}, {a, 1}}, {.rule = GroupRule::kTrimmedMean, .trimmed = 1}));
+  EXPECT_FALSE(group_mean(Groups{{a, 1}, {a, 1}}, {.rule = GroupRule::kTrimmedMean, .hostile = 1}));
   EXPECT_FALSE(group_mean(Groups{{a, 1}}, {.rule = GroupRule::kNormBound, .norm_max = 0}));
-  EXPECT_FALSE(parse_group_rule("krum"));
+  EXPECT_FALSE(parse_group_rule("geometric"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "autograd/data/fashion_mnist.h"
 #include "autograd/feature_cache.h"
+#include "autograd/initial_values.h"
 #include "autograd/losses.h"
 #include "autograd/trainer.h"
 #include "runtime/base/rng.h"
@@ -49,17 +50,6 @@ ValueId base_features(Graph& g, ValueId x, const Parameter& parameter) {
   y = reshape(g, y, {g.shape(x)[0], 7 * 7 * 64});
   return relu(g, add(g, matmul(g, y, parameter(g, "dense", {7 * 7 * 64, kFeatures})),
                      parameter(g, "bias4", {kFeatures})));
-}
-
-// He et al., 2015: normal with variance 2 / inputs; biases begin at zero.
-Tensor initial_value(const Shape& shape, std::uint64_t seed, std::string_view name) {
-  Tensor tensor = Tensor::zeros({DType::kF32, shape});
-  if (shape.rank() < 2) return tensor;
-  const double deviation =
-      std::sqrt(2.0 * static_cast<double>(shape.back()) / static_cast<double>(shape.elements()));
-  Rng rng(seed, name);
-  for (float& v : tensor.mutable_data<float>()) v = static_cast<float>(deviation * rng.normal());
-  return tensor;
 }
 
 void fill_picture(const LabelledImages& data, std::size_t index, std::span<float> to) {
@@ -112,7 +102,7 @@ Result<Base> train_base(const LabelledImages& train, const DemoOptions& options,
   Graph g;
   std::vector<ValueId> trained;
   const Parameter variable = [&](Graph& graph, const char* name, const Shape& shape) {
-    trained.push_back(graph.variable(name, initial_value(shape, options.seed, name)));
+    trained.push_back(graph.variable(name, he_normal(shape, options.seed, name)));
     return trained.back();
   };
   const auto classes = static_cast<std::int64_t>(kSeen.size());

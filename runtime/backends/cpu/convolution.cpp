@@ -49,38 +49,85 @@ Pixel out_pixel(const Size& s, std::int64_t p) {
   return {p / (s.out_height * s.out_width), p / s.out_width % s.out_height, p % s.out_width};
 }
 
+void advance(const Size& s, Pixel& at) {  // to the next output pixel
+  if (++at.x < s.out_width) return;
+  at.x = 0;
+  if (++at.y < s.out_height) return;
+  at.y = 0;
+  ++at.image;
+}
+
+// The taps of one kernel row that an output pixel reads inside the image: [begin, end), the first
+// at input column `x`. Empty for a kernel row outside the image.
+struct TapRun {
+  std::int64_t begin, end, x;
+};
+
+TapRun tap_run(const Size& s, std::int64_t out_x) {
+  const std::int64_t left = out_x * s.stride_x - s.pad_left;
+  if (left >= 0 && left + (s.kernel_width - 1) * s.dilation_x < s.width)
+    return {0, s.kernel_width, left};
+  const auto up = [&](std::int64_t n) { return (n + s.dilation_x - 1) / s.dilation_x; };
+  const std::int64_t begin = left >= 0 ? 0 : std::min(up(-left), s.kernel_width);
+  const std::int64_t end =
+      left >= s.width ? begin : std::clamp(up(s.width - left), begin, s.kernel_width);
+  return {begin, end, left + begin * s.dilation_x};
+}
+
+// Short runs by moves of fixed size, which the compiler inlines; the last one overlaps.
+void copy_short(const float* from, std::int64_t floats, float* to) {
+  constexpr std::int64_t kMove = 4, kShort = 64;
+  if (floats > kShort || floats < kMove) {
+    if (floats > 0) std::memcpy(to, from, static_cast<std::size_t>(floats) * sizeof(float));
+    return;
+  }
+  for (std::int64_t i = 0; i + kMove <= floats; i += kMove)
+    std::memcpy(to + i, from + i, kMove * sizeof(float));
+  std::memcpy(to + floats - kMove, from + floats - kMove, kMove * sizeof(float));
+}
+
 // Gathers what output pixels [first, first + count) read: rows[count, taps * channels].
+// Neighbouring taps are neighbours in the image unless dilated.
 void gather(const Size& s, const float* x, std::int64_t first, std::int64_t count, float* rows) {
-  const auto bytes = static_cast<std::size_t>(s.channels) * sizeof(float);
-  for (std::int64_t p = first; p < first + count; ++p) {
-    const Pixel at = out_pixel(s, p);
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+  Pixel at = out_pixel(s, first);
+  for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
+    const TapRun run = tap_run(s, at.x);
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky, rows += s.kernel_width * s.channels) {
       const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
-      const bool row_inside = iy >= 0 && iy < s.height;
-      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx, rows += s.channels) {
-        const std::int64_t ix = at.x * s.stride_x - s.pad_left + kx * s.dilation_x;
-        if (row_inside && ix >= 0 && ix < s.width) {
-          std::memcpy(rows, x + ((at.image * s.height + iy) * s.width + ix) * s.channels, bytes);
-        } else {
-          std::memset(rows, 0, bytes);
-        }
+      if (iy < 0 || iy >= s.height) {
+        std::fill_n(rows, s.kernel_width * s.channels, 0.0f);
+        continue;
       }
+      const float* from = x + ((at.image * s.height + iy) * s.width + run.x) * s.channels;
+      std::fill_n(rows, run.begin * s.channels, 0.0f);
+      if (s.dilation_x == 1) {
+        copy_short(from, (run.end - run.begin) * s.channels, rows + run.begin * s.channels);
+      } else {
+        for (std::int64_t kx = run.begin; kx < run.end; ++kx, from += s.dilation_x * s.channels)
+          copy_short(from, s.channels, rows + kx * s.channels);
+      }
+      std::fill_n(rows + run.end * s.channels, (s.kernel_width - run.end) * s.channels, 0.0f);
     }
   }
 }
 
 // The inverse: adds rows to the pixels they came from.
 void scatter(const Size& s, const float* rows, std::int64_t first, std::int64_t count, float* dx) {
-  for (std::int64_t p = first; p < first + count; ++p) {
-    const Pixel at = out_pixel(s, p);
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+  const auto add = [](const float* from, std::int64_t floats, float* to) {
+    for (std::int64_t i = 0; i < floats; ++i) to[i] += from[i];
+  };
+  Pixel at = out_pixel(s, first);
+  for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
+    const TapRun run = tap_run(s, at.x);
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky, rows += s.kernel_width * s.channels) {
       const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
-      const bool row_inside = iy >= 0 && iy < s.height;
-      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx, rows += s.channels) {
-        const std::int64_t ix = at.x * s.stride_x - s.pad_left + kx * s.dilation_x;
-        if (!row_inside || ix < 0 || ix >= s.width) continue;
-        float* to = dx + ((at.image * s.height + iy) * s.width + ix) * s.channels;
-        for (std::int64_t c = 0; c < s.channels; ++c) to[c] += rows[c];
+      if (iy < 0 || iy >= s.height) continue;
+      float* to = dx + ((at.image * s.height + iy) * s.width + run.x) * s.channels;
+      if (s.dilation_x == 1) {
+        add(rows + run.begin * s.channels, (run.end - run.begin) * s.channels, to);
+      } else {
+        for (std::int64_t kx = run.begin; kx < run.end; ++kx, to += s.dilation_x * s.channels)
+          add(rows + kx * s.channels, s.channels, to);
       }
     }
   }
@@ -306,9 +353,81 @@ void weight_gradient(const KernelArgs& args) {
   }
 }
 
+// A tap's product has as many rows as there are input channels: few of them leave a tile's
+// registers empty.
 double weight_gradient_cost(const NodeSpec& node) {
-  return gemm_seconds(
-      weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs).multiply_adds());
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  constexpr double kFullTile = 12;
+  return gemm_seconds(s.multiply_adds()) *
+         std::max(1.0, kFullTile / static_cast<double>(s.channels));
+}
+
+// Weight gradient with few input channels: dw = rows^T dy, with the rows gathered as for the
+// forward pass. The pixels are cut into parts, each with a sum of its own, that are added in order.
+
+constexpr std::int64_t kParts = 8, kPartStrip = 192;  // output pixels gathered at a time
+constexpr std::int64_t kPartFloatsMax = 1 << 16;      // of dw
+
+bool few_channels_accepts(const NodeSpec& node) {
+  if (!all_f32(node)) return false;
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  return !s.pointwise() && s.row() * s.out <= kPartFloatsMax;
+}
+
+std::size_t few_channels_scratch(const NodeSpec& node) {
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  return (aligned_floats(s.row() * s.out) * kParts +
+          aligned_floats(kPartStrip * s.row()) * node.threads) *
+         sizeof(float);
+}
+
+void few_channels_weight_gradient(const KernelArgs& args) {
+  const Size s = weight_gradient_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
+  const float* x = args.in[0].as<float>();
+  const float* dy = args.in[1].as<float>();
+  float* sums = reinterpret_cast<float*>(args.scratch);
+  const std::size_t sum_floats = aligned_floats(s.row() * s.out),
+                    rows_floats = aligned_floats(kPartStrip * s.row());
+  float* scratch = sums + sum_floats * kParts;
+  const std::int64_t pixels = s.out_pixels();
+  args.pool.parallel_for(kParts, 1, [&](std::size_t begin, std::size_t end, unsigned worker) {
+    float* rows = scratch + worker * rows_floats;
+    for (std::size_t part = begin; part < end; ++part) {
+      float* sum = sums + part * sum_floats;
+      std::fill_n(sum, s.row() * s.out, 0.0f);
+      const auto border = [&](std::size_t i) {
+        return pixels * static_cast<std::int64_t>(i) / kParts;
+      };
+      for (std::int64_t first = border(part); first < border(part + 1); first += kPartStrip) {
+        const std::int64_t count = std::min(kPartStrip, border(part + 1) - first);
+        gather(s, x, first, count, rows);
+        gemm({.m = s.row(),
+              .n = s.out,
+              .k = count,
+              .a = rows,
+              .a_row = 1,
+              .a_k = s.row(),
+              .packed = dy + first * s.out,
+              .panel_stride = gemm_panel_width(),
+              .b_row = s.out,
+              .c = sum,
+              .c_row = s.out,
+              .accumulate = true});
+      }
+    }
+  });
+  float* dw = args.out[0].as<float>();
+  std::copy_n(sums, s.row() * s.out, dw);
+  for (std::size_t part = 1; part < kParts; ++part) {
+    const float* sum = sums + part * sum_floats;
+    for (std::int64_t i = 0; i < s.row() * s.out; ++i) dw[i] += sum[i];
+  }
+}
+
+// Gathering a float costs about as much as multiplying it twice.
+double few_channels_cost(const NodeSpec& node) {
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  return gemm_seconds(s.multiply_adds()) * (1 + 2.0 / static_cast<double>(s.out));
 }
 
 constexpr Kernel kRows[] = {
@@ -332,6 +451,12 @@ constexpr Kernel kRows[] = {
      .cost = weight_gradient_cost,
      .run = weight_gradient,
      .scratch_bytes = weight_gradient_scratch},
+    {.op = OpKind::kConv2dWeightGradient,
+     .name = "conv2d_weight_gradient_few_channels",
+     .accepts = few_channels_accepts,
+     .cost = few_channels_cost,
+     .run = few_channels_weight_gradient,
+     .scratch_bytes = few_channels_scratch},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runtime/backends/cpu/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/backends/cpu/gemm.cpp"
@@ -36,6 +37,12 @@ void pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std::int
     const std::int64_t columns = std::min(width, n - first);
     for (std::int64_t row = 0; row < k; ++row) {
       const float* from = b + row * k_stride + first * n_stride;
+      if (n_stride == 1 && columns == width) {
+        hn::StoreU(hn::LoadU(kTag, from), kTag, packed);
+        hn::StoreU(hn::LoadU(kTag, from + lanes()), kTag, packed + lanes());
+        packed += width;
+        continue;
+      }
       for (std::int64_t j = 0; j < columns; ++j) packed[j] = from[j * n_stride];
       for (std::int64_t j = columns; j < width; ++j) packed[j] = 0.0f;
       packed += width;
@@ -43,46 +50,99 @@ void pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std::int
   }
 }
 
-// One tile: kTileRows rows by kVectors vectors, all of k.
-template <int kTileRows, int kVectors>
+// The first `count` lanes, zeros behind; what lies behind in memory is not touched. AVX2's masked
+// loads of floats do not fault, though Highway says so of its masked loads in general.
+HWY_INLINE Vec load_first(const float* p, std::int64_t count) {
+#if HWY_TARGET <= HWY_AVX2
+  return hn::MaskedLoad(hn::FirstN(kTag, static_cast<std::size_t>(count)), kTag, p);
+#else
+  HWY_ALIGN float lane[kPanelWidthMax / 2] = {};
+  std::copy_n(p, count, lane);
+  return hn::Load(kTag, lane);
+#endif
+}
+
+// By powers of two: the masked stores of AVX2 take tens of cycles on some CPUs.
+HWY_INLINE void store_first(Vec v, float* p, std::int64_t count) {
+#if HWY_TARGET <= HWY_AVX3
+  hn::BlendedStore(v, hn::FirstN(kTag, static_cast<std::size_t>(count)), kTag, p);
+#else
+  HWY_ALIGN float lane[kPanelWidthMax / 2];
+  hn::Store(v, kTag, lane);
+  const float* from = lane;
+  const auto copy = [&]<int kCount>() {
+    if ((count & kCount) == 0) return;
+    std::memcpy(p, from, kCount * sizeof(float));
+    p += kCount;
+    from += kCount;
+  };
+  copy.template operator()<8>();
+  copy.template operator()<4>();
+  copy.template operator()<2>();
+  copy.template operator()<1>();
+#endif
+}
+
+// Where C ends: the last vector of a tile holds `last` columns, all lanes when whole.
+template <bool kWhole>
+struct Edge {
+  std::int64_t last;
+  HWY_INLINE Vec load(const float* p, bool is_last) const {
+    return kWhole || !is_last ? hn::LoadU(kTag, p) : load_first(p, last);
+  }
+  HWY_INLINE void store(Vec v, float* p, bool is_last) const {
+    if (kWhole || !is_last) {
+      hn::StoreU(v, kTag, p);
+    } else {
+      store_first(v, p, last);
+    }
+  }
+};
+
+// One tile: kTileRows rows by kVectors vectors, all of k. A packed panel has zeros beyond the edge.
+template <int kTileRows, int kVectors, bool kWhole, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
-                     const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, std::int64_t c_row) {
-  const std::int64_t n = lanes(), width = panel_width();
+                     const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, Edge<kWhole> edge) {
+  const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
   Vec acc[kTileRows][kVectors];
   for (int r = 0; r < kTileRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      acc[r][v] = g.accumulate ? hn::LoadU(kTag, c + r * c_row + v * n) : hn::Zero(kTag);
+      acc[r][v] =
+          g.accumulate ? edge.load(c + r * g.c_row + v * n, v + 1 == kVectors) : hn::Zero(kTag);
     }
   }
   for (std::int64_t k = 0; k < g.k; ++k) {
     Vec b[kVectors];
-    for (int v = 0; v < kVectors; ++v) b[v] = hn::LoadU(kTag, panel + v * n);
+    for (int v = 0; v < kVectors; ++v) {
+      b[v] = kPacked ? hn::LoadU(kTag, panel + v * n) : edge.load(panel + v * n, v + 1 == kVectors);
+    }
     for (int r = 0; r < kTileRows; ++r) {
       const Vec x = hn::Set(kTag, a[r * g.a_row]);
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
     a += g.a_k;
-    panel += width;
+    panel += b_row;
   }
   const Vec low = hn::Set(kTag, g.low), high = hn::Set(kTag, g.high);
   for (int v = 0; v < kVectors; ++v) {
-    const Vec offset = bias ? hn::LoadU(kTag, bias + v * n) : hn::Zero(kTag);
+    const Vec offset = bias ? edge.load(bias + v * n, v + 1 == kVectors) : hn::Zero(kTag);
     for (int r = 0; r < kTileRows; ++r) {
       Vec y = acc[r][v];
       if (bias) y = hn::Add(y, offset);
       if (g.clamp) y = hn::Min(hn::Max(y, low), high);
-      hn::StoreU(y, kTag, c + r * c_row + v * n);
+      edge.store(y, c + r * g.c_row + v * n, v + 1 == kVectors);
     }
   }
 }
 
-template <int kVectors>
+template <int kVectors, bool kWhole, bool kPacked>
 void rows_of_panel(const Gemm& g, const float* panel, const float* bias, float* c,
-                   std::int64_t c_row) {
+                   Edge<kWhole> edge) {
   std::int64_t m = 0;
   const auto run = [&]<int kTileRows>() {
     for (; m + kTileRows <= g.m; m += kTileRows) {
-      tile<kTileRows, kVectors>(g, g.a + m * g.a_row, panel, bias, c + m * c_row, c_row);
+      tile<kTileRows, kVectors, kWhole, kPacked>(g, g.a + m * g.a_row, panel, bias, c + m * g.c_row,
+                                                 edge);
     }
   };
   run.template operator()<kRows>();
@@ -92,40 +152,29 @@ void rows_of_panel(const Gemm& g, const float* panel, const float* bias, float* 
   run.template operator()<1>();
 }
 
-// The last panel, where C ends inside it: tiles are made in a local copy of full width.
-void last_panel(Gemm g, const float* panel, std::int64_t first, std::int64_t columns) {
-  constexpr std::int64_t kStrip = 24;
-  HWY_ALIGN float local[kStrip * kPanelWidthMax];
-  HWY_ALIGN float bias[kPanelWidthMax] = {};
-  if (g.bias) std::copy_n(g.bias + first, columns, bias);
-  const std::int64_t width = panel_width(), rows = g.m;
-  const float* a = g.a;
-  for (std::int64_t m = 0; m < rows; m += kStrip) {
-    g.m = std::min(kStrip, rows - m);
-    g.a = a + m * g.a_row;
-    if (g.accumulate) {
-      for (std::int64_t r = 0; r < g.m; ++r)
-        std::copy_n(g.c + (m + r) * g.c_row + first, columns, local + r * width);
-    }
-    if (columns <= lanes()) {
-      rows_of_panel<1>(g, panel, g.bias ? bias : nullptr, local, width);
+template <bool kPacked>
+void run_panels(const Gemm& g) {
+  const std::int64_t width = panel_width();
+  const float* panel = g.packed;
+  for (std::int64_t first = 0; first < g.n; first += width, panel += g.panel_stride) {
+    const float* bias = g.bias ? g.bias + first : nullptr;
+    float* c = g.c + first;
+    const std::int64_t columns = g.n - first;
+    if (columns >= width) {
+      rows_of_panel<2, true, kPacked>(g, panel, bias, c, {});
+    } else if (columns > lanes()) {
+      rows_of_panel<2, false, kPacked>(g, panel, bias, c, {columns - lanes()});
     } else {
-      rows_of_panel<2>(g, panel, g.bias ? bias : nullptr, local, width);
+      rows_of_panel<1, false, kPacked>(g, panel, bias, c, {columns});
     }
-    for (std::int64_t r = 0; r < g.m; ++r)
-      std::copy_n(local + r * width, columns, g.c + (m + r) * g.c_row + first);
   }
 }
 
 void run(const Gemm& g) {
-  const std::int64_t width = panel_width();
-  const float* panel = g.packed;
-  for (std::int64_t first = 0; first < g.n; first += width, panel += g.panel_stride) {
-    if (g.n - first < width) {
-      last_panel(g, panel, first, g.n - first);
-    } else {
-      rows_of_panel<2>(g, panel, g.bias ? g.bias + first : nullptr, g.c + first, g.c_row);
-    }
+  if (g.b_row == 0) {
+    run_panels<true>(g);
+  } else {
+    run_panels<false>(g);
   }
 }
 

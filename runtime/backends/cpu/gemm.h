@@ -1,6 +1,5 @@
 #pragma once
-// The matrix product that matmul and the convolutions are made of: C = A B with B packed, one
-// thread, any CPU.
+// The matrix product that matmul and the convolutions are made of: C = A B, one thread, any CPU.
 //
 // B is cut into panels of gemm_panel_width() columns; a panel lies row after row, its missing
 // columns zero, so that the inner loop reads it straight through. A tile of C (rows x panel) stays
@@ -29,10 +28,13 @@ struct Gemm {
   std::int64_t m, n, k;
   const float* a;  // element (m, k) is a[m * a_row + k * a_k]
   std::int64_t a_row, a_k;
-  const float*
-      packed;  // B: row r of panel p begins at packed + p * panel_stride + r * gemm_panel_width()
+  // B: row r of panel p begins at packed + p * panel_stride + r * gemm_panel_width(). A B that is
+  // used too few times to be worth packing lies as it is instead, contiguous along n: panel_stride
+  // is gemm_panel_width(), and b_row the floats from one row to the next.
+  const float* packed;
   std::int64_t panel_stride;
-  float* c;  // element (m, n) is c[m * c_row + n]
+  std::int64_t b_row = 0;  // 0: packed
+  float* c;                // element (m, n) is c[m * c_row + n]
   std::int64_t c_row;
   bool accumulate = false;      // C += A B
   const float* bias = nullptr;  // [n], added to each row

@@ -1,5 +1,5 @@
-// matmul by packed GEMM. B is packed once when it is constant, else at each run; every
-// transposition is a matter of strides.
+// matmul by GEMM. B is packed once when it is constant, else at each run, unless A has so few rows
+// that packing would cost more than it saves; every transposition is a matter of strides.
 
 #include "runtime/backends/cpu/cpu.h"
 #include "runtime/backends/cpu/gemm.h"
@@ -7,6 +7,10 @@
 namespace inkling::cpu {
 
 namespace {
+
+constexpr std::int64_t kUnpackedRowsMax = 24;
+
+bool reads_unpacked(const ops::MatmulSize& s) { return !s.transpose_b && s.m <= kUnpackedRowsMax; }
 
 ops::MatmulSize size_of(const NodeSpec& node) {
   return ops::matmul_size(node.in[0].shape, node.in[1].shape, node.attrs);
@@ -32,9 +36,10 @@ void pack(const NodeSpec& node, const TensorView& weights, std::byte* packed) {
 }
 
 std::size_t scratch_bytes(const NodeSpec& node) {
-  return node.constant_weights
+  const auto s = size_of(node);
+  return node.constant_weights || reads_unpacked(s)
              ? 0
-             : static_cast<std::size_t>(packed_floats(size_of(node))) * sizeof(float);
+             : static_cast<std::size_t>(packed_floats(s)) * sizeof(float);
 }
 
 void run(const KernelArgs& args) {
@@ -48,7 +53,10 @@ void run(const KernelArgs& args) {
   for (std::int64_t batch = 0; batch < s.batch; ++batch) {
     const float* b = args.in[1].as<float>() + batch * s.k * s.n;
     const float* packed = reinterpret_cast<const float*>(args.packed) + batch * packed_floats(s);
-    if (!args.packed) {
+    const bool unpacked = !args.packed && reads_unpacked(s);
+    if (unpacked) {
+      packed = b;
+    } else if (!args.packed) {
       pack_matrix(s, b, reinterpret_cast<float*>(args.scratch));
       packed = reinterpret_cast<const float*>(args.scratch);
     }
@@ -59,7 +67,8 @@ void run(const KernelArgs& args) {
            .a_row = s.transpose_a ? 1 : s.k,
            .a_k = s.transpose_a ? s.m : 1,
            .packed = packed,
-           .panel_stride = s.k * width,
+           .panel_stride = unpacked ? width : s.k * width,
+           .b_row = unpacked ? s.n : 0,
            .c = args.out[0].as<float>() + batch * s.m * s.n,
            .c_row = s.n,
            .bias = epilogue.bias,

@@ -1,10 +1,11 @@
-// transpose, broadcast_to: moving f32 without arithmetic. Axes that stay together are merged first,
-// so that most calls become a batch of plain matrix transpositions or of row copies.
+// transpose, broadcast_to, gather: moving without arithmetic. Axes that stay together are merged
+// first, so that most calls become a batch of plain matrix transpositions or of row copies.
 
 #include <cstring>
 #include <vector>
 
 #include "runtime/backends/cpu/cpu.h"
+#include "runtime/ops/gather.h"
 
 namespace inkling::cpu {
 
@@ -130,6 +131,30 @@ bool accepts_broadcast(const NodeSpec& node) {
   return all_f32(node) && repetition_of(node.in[0].shape, node.out[0].shape).fits;
 }
 
+void gather_run(const KernelArgs& args) {
+  const auto s = ops::gather_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
+  const auto row_bytes = static_cast<std::size_t>(s.inner) * dtype_bytes(args.in[0].spec.dtype);
+  const auto* x = args.in[0].as<const std::byte>();
+  auto* y = args.out[0].as<std::byte>();
+  args.pool.parallel_for(
+      static_cast<std::size_t>(s.outer * s.picked), grain_for(static_cast<double>(row_bytes) / 16),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        for (std::size_t i = begin; i < end; ++i) {
+          const auto outer = static_cast<std::int64_t>(i) / s.picked;
+          const std::int64_t row =
+              ops::row_of(args.in[1], static_cast<std::int64_t>(i) % s.picked, s.rows);
+          if (row < 0) {
+            std::memset(y + i * row_bytes, 0, row_bytes);
+          } else {
+            std::memcpy(y + i * row_bytes,
+                        x + static_cast<std::size_t>(outer * s.rows + row) * row_bytes, row_bytes);
+          }
+        }
+      });
+}
+
+bool accepts_gather(const NodeSpec& node) { return node.out[0].shape.elements() > 0; }
+
 double cost(const NodeSpec& node) {
   return simple_seconds(static_cast<double>(node.out[0].shape.elements()));
 }
@@ -145,6 +170,11 @@ constexpr Kernel kRows[] = {
      .accepts = accepts_broadcast,
      .cost = cost,
      .run = broadcast_run},
+    {.op = OpKind::kGather,
+     .name = "gather_rows",
+     .accepts = accepts_gather,
+     .cost = cost,
+     .run = gather_run},
 };
 
 }  // namespace

@@ -58,6 +58,28 @@ void max_pool_run(const KernelArgs& args) {
   });
 }
 
+constexpr std::int64_t kBlock = 32;  // channels whose largest pixels are looked for together
+
+// Adds dy to the first largest pixel of window p, for each of `channels` channels.
+void give_to_largest(const ops::WindowSize& s, std::int64_t p, const float* image,
+                     std::int64_t channels, const float* dy, float* dx) {
+  float largest[kBlock];
+  std::int32_t at[kBlock];
+  bool first = true;
+  window_pixels(s, p, [&](std::int64_t pixel) {
+    const float* x = image + pixel * s.channels;
+    const auto here = static_cast<std::int32_t>(pixel);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const bool larger = first || x[c] > largest[c];
+      largest[c] = larger ? x[c] : largest[c];
+      at[c] = larger ? here : at[c];
+    }
+    first = false;
+  });
+  if (first) return;  // a window of padding alone
+  for (std::int64_t c = 0; c < channels; ++c) dx[at[c] * s.channels + c] += dy[c];
+}
+
 void max_pool_gradient_run(const KernelArgs& args) {
   const auto s = size_of(args.in[0].shape(), args.attrs);
   const std::int64_t image_floats = s.height * s.width * s.channels,
@@ -70,14 +92,8 @@ void max_pool_gradient_run(const KernelArgs& args) {
           std::fill_n(dx, image_floats, 0.0f);
           for (std::int64_t p = n * windows; p < (n + 1) * windows; ++p) {
             const float* dy = args.in[1].as<float>() + p * s.channels;
-            for (std::int64_t c = 0; c < s.channels; ++c) {
-              std::int64_t best = -1;
-              window_pixels(s, p, [&](std::int64_t pixel) {
-                if (best < 0 || image[pixel * s.channels + c] > image[best * s.channels + c])
-                  best = pixel;
-              });
-              if (best >= 0) dx[best * s.channels + c] += dy[c];
-            }
+            for (std::int64_t c = 0; c < s.channels; c += kBlock)
+              give_to_largest(s, p, image + c, std::min(kBlock, s.channels - c), dy + c, dx + c);
           }
         }
       });

@@ -1,0 +1,53 @@
+#include "server-sim/simulation/algorithm.h"
+
+#include <algorithm>
+#include <array>
+
+namespace inkling {
+
+namespace {
+
+struct Row {
+  std::string_view name;
+  MakeAlgorithm* make;
+};
+constexpr std::array kRows = {Row{"fedprox", make_fedprox}, Row{"scaffold", make_scaffold},
+                              Row{"fednova", make_fednova}};
+
+struct Refusal {
+  std::string_view name, reason;
+};
+constexpr std::array kRefusals = {
+    Refusal{"topk",
+            "each client has its own support, which a masked sum cannot carry; use a "
+            "shared-seed sparsifier"},
+    Refusal{"qsgd",
+            "each client has its own scale, which a masked sum cannot carry; the ring's "
+            "stochastic rounding with one scale serves the same end"}};
+
+}  // namespace
+
+Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
+                                                  const AlgorithmContext& context) {
+  const auto row =
+      std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.name == spec.name; });
+  ServerOptimizerSpec server = spec.server;
+  if (row == kRows.end()) {
+    for (const Refusal& refusal : kRefusals) {
+      if (refusal.name == spec.name)
+        return fail(ErrorCode::kUnsupported, "algorithm '", spec.name, "': ", refusal.reason);
+    }
+    const auto rule = parse_server_rule(spec.name);
+    if (!rule) {
+      return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name,
+                  "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold or "
+                  "fednova");
+    }
+    server.rule = *rule;
+  }
+  INK_TRY(ServerOptimizer optimizer, ServerOptimizer::create(server, context.parameters));
+  MakeAlgorithm* make = row == kRows.end() ? make_fedavg : row->make;
+  return make(spec, context, std::move(optimizer));
+}
+
+}  // namespace inkling

@@ -1,0 +1,191 @@
+#include "server-sim/simulation/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/simulation/synthetic.h"
+
+namespace inkling {
+namespace {
+
+Sha256Digest digest_of(const SmallWorld& world) {
+  Simulation simulation = world.make();
+  play_all(simulation, world.spec.rounds);
+  return simulation.model_digest();
+}
+
+TEST(Simulation, LearnsWhatALinearModelCan) {
+  SmallWorld world;
+  world.spec.rounds = 30;
+  Simulation simulation = world.make();
+  const auto rounds = play_all(simulation, world.spec.rounds);
+  ASSERT_TRUE(rounds.back().evaluation);
+  EXPECT_GT(rounds.back().evaluation->accuracy, 0.85);  // the centres are 2 deviations apart
+  EXPECT_LT(rounds.back().loss, rounds.front().loss);
+  EXPECT_EQ(simulation.clients_trained(), 30u * 12u);
+}
+
+TEST(Simulation, MakesTheSameModelOnAnyNumberOfThreads) {
+  SmallWorld world;
+  world.spec.threads = 1;
+  const Sha256Digest one = digest_of(world);
+  world.spec.threads = 2;
+  EXPECT_EQ(digest_of(world), one);
+  world.spec.threads = 4;
+  EXPECT_EQ(digest_of(world), one);
+  world.spec.seed = 2;
+  EXPECT_NE(digest_of(world), one);
+}
+
+TEST(Simulation, MakesTheSameModelMaskedAndInTheClear) {
+  for (const char* name : {"fedavg", "fednova", "scaffold"}) {
+    SmallWorld world;
+    world.spec.rounds = 2;
+    world.spec.algorithm.name = name;
+    world.spec.groups.size = 4;
+    world.spec.update.rotate = true;
+    const Sha256Digest plain = digest_of(world);
+    world.spec.groups.masked = true;
+    EXPECT_EQ(digest_of(world), plain) << name;
+  }
+}
+
+TEST(Simulation, MakesTheSameModelWhenDevicesAreLostAfterTheirKeys) {
+  SmallWorld world;
+  world.spec.rounds = 3;
+  world.spec.devices = {.enabled = true, .drop = 0.2};
+  world.spec.cohort = {.size = 12, .size_min = 4, .over_selection = 1.3};
+  world.spec.groups.size = 6;
+  const Sha256Digest plain = digest_of(world);
+  world.spec.groups.masked = true;
+  EXPECT_EQ(digest_of(world), plain);
+}
+
+TEST(Simulation, GoesOnFromACheckpointAsIfItHadNeverStopped) {
+  for (const char* name : {"fedavg", "fedadam", "fedyogi", "fedadagrad", "fedavgm", "scaffold"}) {
+    SmallWorld world;
+    world.spec.algorithm.name = name;
+    world.spec.algorithm.server.rate = 0.5;
+    world.spec.rounds = 6;
+    Simulation whole = world.make();
+    play_all(whole, 6);
+    Simulation first = world.make();
+    play_all(first, 3);
+    const Bytes checkpoint = first.save();
+    Simulation second = world.make();
+    ASSERT_TRUE(second.restore(checkpoint)) << name;
+    EXPECT_EQ(second.rounds_played(), 3u);
+    play_all(second, 6);
+    EXPECT_EQ(second.model_digest(), whole.model_digest()) << name;
+  }
+}
+
+TEST(Simulation, RefusesADamagedCheckpoint) {
+  SmallWorld world;
+  Simulation simulation = world.make();
+  play_all(simulation, 1);
+  const Bytes checkpoint = simulation.save();
+  for (std::size_t at = 0; at < checkpoint.size(); at += 7) {
+    Bytes damaged = checkpoint;
+    damaged[at] ^= 1;
+    Simulation other = world.make();
+    EXPECT_EQ(other.restore(damaged).error().code, ErrorCode::kCorrupt) << at;
+  }
+  Simulation other = world.make();
+  EXPECT_EQ(other.restore(ByteSpan(checkpoint).first(10)).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Simulation, FedProxStaysNearerToTheGlobalModelTheMoreItPulls) {
+  SmallWorld world;
+  world.spec.rounds = 1;
+  world.spec.local.epochs = 10;
+  const auto moved = [&](const char* name, double mu) {
+    world.spec.algorithm.name = name;
+    world.spec.algorithm.mu = mu;
+    Simulation simulation = world.make();
+    const std::vector<float> before(simulation.parameters().begin(), simulation.parameters().end());
+    play_all(simulation, 1);
+    double square = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const double d = simulation.parameters()[i] - before[i];
+      square += d * d;
+    }
+    return square;
+  };
+  EXPECT_LT(moved("fedprox", 1.0), moved("fedprox", 0.1));
+  EXPECT_LT(moved("fedprox", 0.1), moved("fedavg", 0));
+}
+
+// With the whole population in every round and one local step, FedNova's step is FedAvg's, and so
+// is SCAFFOLD's first, whose control variates are still zero.
+TEST(Simulation, FedNovaAndScaffoldBeginAsFedAvgWhereTheyShould) {
+  SmallWorld world;
+  world.partition = partition_uniform(world.train.size(), 30, 3).value();
+  world.spec.rounds = 1;
+  world.spec.local = {.epochs = 1, .batch = 20, .rate = 0.1};
+  world.spec.cohort = {.size = 30};
+  world.spec.update.scale = 1 << 24;
+  const auto parameters = [&](const char* name) {
+    world.spec.algorithm.name = name;
+    Simulation simulation = world.make();
+    play_all(simulation, 1);
+    return std::vector<float>(simulation.parameters().begin(), simulation.parameters().end());
+  };
+  const auto fedavg = parameters("fedavg"), fednova = parameters("fednova"),
+             scaffold = parameters("scaffold");
+  for (std::size_t i = 0; i < fedavg.size(); ++i) {
+    EXPECT_NEAR(fednova[i], fedavg[i], 1e-6);  // rounding to 2^-24, and a float mean
+    EXPECT_NEAR(scaffold[i], fedavg[i], 1e-6);
+  }
+}
+
+TEST(Simulation, AMinorityOfSignFlippersRuinsTheMeanAndNotTheMedian) {
+  SmallWorld world;
+  world.partition = partition_uniform(world.train.size(), 30, 3).value();
+  world.spec.rounds = 10;
+  world.spec.cohort = {.size = 30};
+  world.spec.attack = {.kind = Attack::kSignFlip, .fraction = 0.2, .strength = 10};
+  world.spec.groups.size = 1;
+  const auto accuracy = [&](GroupRule rule) {
+    world.spec.groups.rule = rule;
+    world.spec.groups.hostile = 0.3;
+    Simulation simulation = world.make();
+    return play_all(simulation, world.spec.rounds).back().evaluation->accuracy;
+  };
+  EXPECT_LT(accuracy(GroupRule::kMean), 0.5);
+  EXPECT_GT(accuracy(GroupRule::kMedian), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kTrimmedMean), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kKrum), 0.8);
+}
+
+TEST(Simulation, RefusesBeforeTheFirstRoundWhatCanNeverWork) {
+  const auto error = [](const auto& change) {
+    SmallWorld world;
+    change(world.spec);
+    const auto made = Simulation::create(world.spec, world.data());
+    return made ? std::string() : made.error().message;
+  };
+  EXPECT_NE(error([](auto& s) { s.cohort.size = 31; }).find("31 of 30"), std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.algorithm.name = "fedfoo"; }).find("fedfoo"), std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.algorithm.name = "topk"; }).find("support"), std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.update.ring_bits = 8; }).find("ring_bits"), std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.architecture.name = "lenet"; }).find("lenet"), std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.local.batch = 0; }).find("batch"), std::string::npos);
+  EXPECT_NE(error([](auto& s) {
+              s.groups.rule = GroupRule::kKrum;
+              s.groups.hostile = 0.2;
+            }).find("krum"),
+            std::string::npos);
+}
+
+TEST(Simulation, ReportsALossThatIsNoLongerFinite) {
+  SmallWorld world;
+  world.spec.local.rate = 3e38;
+  world.spec.local.epochs = 20;
+  Simulation simulation = world.make();
+  const auto round = simulation.play_round();
+  ASSERT_FALSE(round);
+  EXPECT_NE(round.error().message.find("too large"), std::string::npos) << round.error().message;
+}
+
+}  // namespace
+}  // namespace inkling

@@ -1,0 +1,227 @@
+#include "tools/simulation/experiment.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "autograd/data/fashion_mnist.h"
+#include "rerank/encoded_slate.h"
+#include "tools/datasets/camera.h"
+#include "tools/datasets/margarine.h"
+
+namespace inkling::tools {
+
+namespace {
+
+template <typename T>
+Result<void> read_count(TomlReader& reader, std::string_view key, T& value) {
+  std::uint64_t number = value;
+  reader.read(key, number);
+  if (number > std::numeric_limits<T>::max())
+    return fail(ErrorCode::kInvalidArgument, key, " = ", number, ": too large");
+  value = static_cast<T>(number);
+  return {};
+}
+
+Result<void> read_algorithm(TomlReader& reader, AlgorithmSpec& algorithm) {
+  reader.read("algorithm.name", algorithm.name);
+  reader.read("algorithm.mu", algorithm.mu);
+  ServerOptimizerSpec& server = algorithm.server;
+  reader.read("algorithm.server_rate", server.rate);
+  reader.read("algorithm.server_momentum", server.momentum);
+  reader.read("algorithm.server_decay", server.decay);
+  reader.read("algorithm.tau", server.tau);
+  std::string rule = "fedavg";
+  reader.read("algorithm.server_optimizer", rule);
+  INK_TRY(server.rule, parse_server_rule(rule));
+  return {};
+}
+
+Result<void> read_cohort(TomlReader& reader, SimulationSpec& spec) {
+  CohortSpec& cohort = spec.cohort;
+  INK_CHECK_OK(read_count(reader, "cohort.size", cohort.size));
+  cohort.size_min = (cohort.size + 1) / 2;
+  INK_CHECK_OK(read_count(reader, "cohort.size_min", cohort.size_min));
+  reader.read("cohort.over_selection", cohort.over_selection);
+  reader.read("cohort.deadline_s", cohort.deadline_s);
+  DeviceSpec& devices = spec.devices;
+  reader.read("devices.enabled", devices.enabled);
+  reader.read("devices.examples_per_s", devices.examples_per_s);
+  reader.read("devices.speed_sigma", devices.speed_sigma);
+  reader.read("devices.bytes_per_s", devices.bytes_per_s);
+  reader.read("devices.bandwidth_sigma", devices.bandwidth_sigma);
+  reader.read("devices.available", devices.available);
+  reader.read("devices.drop", devices.drop);
+  std::string kind = "none";
+  reader.read("attack.kind", kind);
+  INK_TRY(spec.attack.kind, attack_from(kind));
+  reader.read("attack.fraction", spec.attack.fraction);
+  reader.read("attack.strength", spec.attack.strength);
+  return {};
+}
+
+Result<void> read_aggregation(TomlReader& reader, SimulationSpec& spec) {
+  UpdateSpec& update = spec.update;
+  reader.read("update.clip", update.clip_l2);
+  reader.read("update.scale", update.scale);
+  INK_CHECK_OK(read_count(reader, "update.ring_bits", update.ring_bits));
+  reader.read("update.rotate", update.rotate);
+  reader.read("update.weigh_by_examples", update.weigh_by_examples);
+  INK_CHECK_OK(read_count(reader, "update.examples_max", update.examples_max));
+  reader.read("aggregation.masked", spec.groups.masked);
+  INK_CHECK_OK(read_count(reader, "aggregation.group", spec.groups.size));
+  std::string rule = "mean";
+  reader.read("aggregation.rule", rule);
+  INK_TRY(spec.groups.rule, parse_group_rule(rule));
+  reader.read("aggregation.hostile", spec.groups.hostile);
+  reader.read("aggregation.norm_max", spec.groups.norm_max);
+  return {};
+}
+
+void read_data(TomlReader& reader, DataSpec& data) {
+  reader.read("data.set", data.set);
+  reader.read("data.partition", data.partition);
+  reader.read("data.clients", data.clients);
+  reader.read("data.examples", data.examples);
+  reader.read("data.alpha", data.alpha);
+  reader.read("data.shards", data.shards);
+  reader.read("data.path", data.path);
+}
+
+// Mean and standard deviation of Fashion-MNIST's training pixels, in units of a byte.
+constexpr float kPixelMean = 72.94f, kPixelDeviation = 90.02f;
+
+Result<ExampleSet> pictures(DataSplit split, const Path& folder) {
+  INK_TRY(LabelledImages data, load_fashion_mnist(split, folder));
+  std::vector<std::uint32_t> labels(data.labels.begin(), data.labels.end());
+  const Images& images = data.images;
+  const Shape features = {static_cast<std::int64_t>(images.height),
+                          static_cast<std::int64_t>(images.width), 1};
+  return ExampleSet::from_pixels(features, std::move(data.images.pixels), kPixelMean,
+                                 kPixelDeviation, std::move(labels),
+                                 static_cast<std::uint32_t>(kFashionMnistClasses.size()));
+}
+
+// Slates of one size as examples: features [alternatives, width], label = the chosen one.
+struct Slates {
+  std::vector<float> values;
+  std::vector<std::uint32_t> labels, owner;
+  std::size_t alternatives = 0;
+
+  Result<void> append(const Slate& slate, const FeatureSchema& schema, std::uint32_t person) {
+    INK_TRY(const EncodedSlate encoded, encode_slate(slate, schema));
+    if (alternatives == 0) alternatives = encoded.alternatives;
+    if (encoded.alternatives != alternatives) {
+      return fail(ErrorCode::kUnsupported, "slates of ", alternatives, " and of ",
+                  encoded.alternatives, " alternatives in one data set");
+    }
+    values.insert(values.end(), encoded.features.begin(), encoded.features.end());
+    labels.push_back(static_cast<std::uint32_t>(encoded.chosen));
+    owner.push_back(person);
+    return {};
+  }
+
+  Result<ExampleSet> examples(const FeatureSchema& schema) {
+    const Shape features = {static_cast<std::int64_t>(alternatives),
+                            static_cast<std::int64_t>(schema.width())};
+    return ExampleSet::from_values(features, std::move(values), std::move(labels),
+                                   static_cast<std::uint32_t>(alternatives));
+  }
+};
+
+struct TrainAndTest {
+  ExampleSet train, test;
+  std::vector<std::uint32_t> owner;  // of the training examples, where people own them
+};
+
+Result<TrainAndTest> choices(const ChoiceData& data) {
+  Slates train, test;
+  for (std::size_t p = 0; p < data.people.size(); ++p) {
+    const auto person = static_cast<std::uint32_t>(p);
+    for (const Slate& slate : data.people[p].train)
+      INK_CHECK_OK(train.append(slate, data.schema, person));
+    for (const Slate& slate : data.people[p].test)
+      INK_CHECK_OK(test.append(slate, data.schema, person));
+  }
+  std::vector<std::uint32_t> owner = train.owner;
+  INK_TRY(ExampleSet train_set, train.examples(data.schema));
+  INK_TRY(ExampleSet test_set, test.examples(data.schema));
+  return TrainAndTest{std::move(train_set), std::move(test_set), std::move(owner)};
+}
+
+Result<TrainAndTest> load_set(const DataSpec& spec) {
+  const auto path = [&](std::string_view packaged) {
+    return spec.path.empty() ? Path(packaged) : Path(spec.path);
+  };
+  if (spec.set == "fashion-mnist") {
+    INK_TRY(ExampleSet train, pictures(DataSplit::kTrain, path(kFashionMnistFolder)));
+    INK_TRY(ExampleSet test, pictures(DataSplit::kTest, path(kFashionMnistFolder)));
+    return TrainAndTest{std::move(train), std::move(test), {}};
+  }
+  if (spec.set == "camera") {
+    INK_TRY(const ChoiceData data, load_camera(path(kCameraFile)));
+    return choices(data);
+  }
+  if (spec.set == "margarine") {
+    INK_TRY(const ChoiceData data, load_margarine(path(kMargarineFile)));
+    return choices(data);
+  }
+  return fail(ErrorCode::kInvalidArgument, "data.set '", spec.set,
+              "': expected fashion-mnist, camera or margarine");
+}
+
+Result<PartitionPtr> make_partition(const DataSpec& spec, const TrainAndTest& sets,
+                                    std::uint64_t seed) {
+  const std::size_t examples = sets.train.size();
+  const std::span<const std::uint32_t> labels = sets.train.labels();
+  if (spec.partition == "uniform") return partition_uniform(examples, spec.clients, seed);
+  if (spec.partition == "dirichlet")
+    return partition_dirichlet(labels, spec.clients, spec.alpha, seed);
+  if (spec.partition == "shards") return partition_shards(labels, spec.clients, spec.shards, seed);
+  if (spec.partition == "quantity")
+    return partition_quantity(examples, spec.clients, spec.alpha, seed);
+  if (spec.partition == "sampled")
+    return partition_sampled(labels, spec.clients, spec.examples, spec.alpha, seed);
+  if (spec.partition != "natural") {
+    return fail(ErrorCode::kInvalidArgument, "data.partition '", spec.partition,
+                "': expected uniform, dirichlet, shards, quantity, sampled or natural");
+  }
+  if (sets.owner.empty())
+    return fail(ErrorCode::kInvalidArgument, "data.partition natural: nobody owns the examples of ",
+                spec.set);
+  return partition_natural(sets.owner);
+}
+
+}  // namespace
+
+Result<Experiment> read_experiment(TomlReader& reader) {
+  Experiment experiment;
+  SimulationSpec& spec = experiment.simulation;
+  reader.read("seed", spec.seed);
+  reader.read("rounds", spec.rounds);
+  reader.read("evaluate_every", spec.evaluate_every);
+  reader.read("checkpoint_every", experiment.checkpoint_every);
+  INK_CHECK_OK(read_count(reader, "threads", spec.threads));
+  read_data(reader, experiment.data);
+  reader.read("model.name", spec.architecture.name);
+  reader.read("model.hidden", spec.architecture.hidden);
+  INK_CHECK_OK(read_count(reader, "local.epochs", spec.local.epochs));
+  INK_CHECK_OK(read_count(reader, "local.batch", spec.local.batch));
+  reader.read("local.rate", spec.local.rate);
+  reader.read("local.momentum", spec.local.momentum);
+  INK_CHECK_OK(read_algorithm(reader, spec.algorithm));
+  INK_CHECK_OK(read_cohort(reader, spec));
+  INK_CHECK_OK(read_aggregation(reader, spec));
+  INK_CHECK_OK(reader.finish());
+  if (spec.rounds == 0) return fail(ErrorCode::kInvalidArgument, "rounds = 0: expected at least 1");
+  return experiment;
+}
+
+Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
+                                                             std::uint64_t seed) {
+  INK_TRY(TrainAndTest sets, load_set(spec));
+  INK_TRY(PartitionPtr partition, make_partition(spec, sets, seed));
+  return std::make_unique<ExperimentData>(
+      ExperimentData{std::move(sets.train), std::move(sets.test), std::move(partition)});
+}
+
+}  // namespace inkling::tools
