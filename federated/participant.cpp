@@ -1,5 +1,6 @@
 #include "federated/participant.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "federated/join_request.h"
@@ -50,6 +51,32 @@ Bytes encode_values(std::span<const std::uint64_t> values) {
 
 std::string attempt_text(const secagg::Attempt& attempt) {
   return concat(attempt.round, ".", attempt.attempt);
+}
+
+// Records rest sealed: AES-256-GCM under a key that is derived from the identity's seed and a fresh
+// salt, which goes in front. Whoever reads the database without the identity learns no key.
+constexpr std::size_t kSaltBytes = 16;
+
+secagg::Secret<32> record_key(const secagg::Identity& identity, ByteSpan salt) {
+  secagg::Secret<32> key;
+  secagg::hkdf(identity.key.seed().reveal(), salt, as_bytes("fl-sa/1/record"), key.writable());
+  return key;
+}
+
+Result<Bytes> seal_record(const secagg::Identity& identity, const secagg::SecretBytes& record,
+                          secagg::EntropySource& entropy) {
+  Bytes sealed(kSaltBytes);
+  INK_CHECK_OK(entropy.fill(sealed));
+  const Bytes box =
+      secagg::seal_once(record_key(identity, sealed), identity.certificate.id, record);
+  sealed.insert(sealed.end(), box.begin(), box.end());
+  return sealed;
+}
+
+Result<secagg::SecretBytes> open_record(const secagg::Identity& identity, ByteSpan sealed) {
+  const ByteSpan salt = sealed.first(std::min(sealed.size(), kSaltBytes));
+  return secagg::open_once(record_key(identity, salt), identity.certificate.id,
+                           sealed.subspan(salt.size()));
 }
 
 bool is_over(secagg::ClientPhase phase) {
@@ -112,8 +139,7 @@ Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
                                 .plan_hash = secagg::hash_of({seat.plan}),
                                 .model_hash = secagg::hash_of({seat.model}),
                                 .last = last};
-  auto client = record ? secagg::Client::restore(*record, task, identity(), spec_.authority,
-                                                 spec_.policy, entropy_)
+  auto client = record ? restore(*record, task)
                        : Result<secagg::Client>(secagg::Client::create(
                              task, identity(), spec_.authority, spec_.policy, entropy_));
   if (!client) {
@@ -132,6 +158,11 @@ Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
   INK_CHECK_OK(played);
   report.result = round.client.result();
   return {};
+}
+
+Result<secagg::Client> Participant::restore(ByteSpan sealed, const secagg::ClientTask& task) const {
+  INK_TRY(const secagg::SecretBytes record, open_record(identity_, sealed));
+  return secagg::Client::restore(record, task, identity(), spec_.authority, spec_.policy, entropy_);
 }
 
 // Puts the attempt behind us; its secrets go.
@@ -220,7 +251,8 @@ Result<void> Participant::send(Round& round, const secagg::Reply& reply, Partici
   if (sent.type == secagg::MessageType::kMasked)
     INK_CHECK_OK(enter_in_ledger(round, reply.to_send.size()));
   // Each record of a round holds the secrets of the one before; leave() overwrites them all.
-  INK_CHECK_OK(state_.supersede(kRecordKey, reply.record));
+  INK_TRY(const Bytes sealed, seal_record(identity_, reply.record, entropy_));
+  INK_CHECK_OK(state_.supersede(kRecordKey, sealed));
   INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
   report.bytes_up += reply.to_send.size();
   if (spec_.progress) spec_.progress(secagg::message_type_name(sent.type));

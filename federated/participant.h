@@ -5,7 +5,8 @@
 // round to its end through secagg::Client. Nothing but masked values leaves the device. The state
 // of a round is written to the device's KeyValue before each message is sent, so that a device that
 // is stopped at any point goes on where it was, resends the same bytes, and never answers two
-// different questions; a round that it has finished or left is never joined again.
+// different questions; a round that it has finished or left is never joined again. That state is
+// sealed under the device's identity.
 //
 // The host decides when a device may take part (idle, charging, unmetered), and retries after
 // kNetwork with a pause of its choosing. One thread at a time.
@@ -96,6 +97,7 @@ class Participant {
   Result<void> check_budget(const Round& round);
   Result<void> enter_in_ledger(const Round& round, std::uint64_t bytes);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);
+  Result<secagg::Client> restore(ByteSpan sealed, const secagg::ClientTask& task) const;
   Result<void> leave(const secagg::Attempt& attempt);
   secagg::Identity identity() const;
 

@@ -117,6 +117,10 @@ Result<void> serve(const ServeSpec& spec, Console& console) {
   HttpsServerSpec https{.address = spec.address, .port = spec.port};
   https.limits.connections_per_peer_max =
       0;  // many devices may share an address; the total is capped
+  // A device that waits for the others holds a worker, and a connection; some more are turned away.
+  const std::size_t cohort = spec.task.config.n_max;
+  https.limits.workers_max = std::max(https.limits.workers_max, cohort + 64);
+  https.limits.connections_max = std::max(https.limits.connections_max, 2 * cohort + 64);
   INK_TRY(const auto server,
           HttpsServer::start(std::move(tls), https,
                              [&](const HttpRequest& request) { return service.handle(request); }));

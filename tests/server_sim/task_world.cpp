@@ -168,7 +168,8 @@ Result<Participation> TaskWorld::step(std::size_t index) {
       .keeps_input = true,
       .progress = [&](std::string_view message) { transport.acknowledged(message); }};
   federated::Participant participant(participant_spec, device.identity, transport, *device.state,
-                                     *device.entropy, clock);
+                                     device.other_entropy ? *device.other_entropy : *device.entropy,
+                                     clock);
   return participant.take_part(
       [&](const federated::Plan& plan, const Bytes&) -> Result<federated::LocalUpdate> {
         if (plan.kind != spec.plan.kind) return fail(ErrorCode::kUnsupported, plan.kind);

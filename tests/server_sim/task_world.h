@@ -39,6 +39,7 @@ struct TestDevice {
   std::optional<privacy::Budget> budget = {};
   std::unique_ptr<KeyValue> state;
   std::unique_ptr<secagg::TestEntropy> entropy;
+  secagg::EntropySource* other_entropy = nullptr;  // instead of `entropy`
   std::unique_ptr<SameEntropy> rounding;
 
   // What it plays until, and what it came to.
