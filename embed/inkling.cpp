@@ -66,6 +66,7 @@ tl::unexpected<Error> bad(const char* what) { return fail(ErrorCode::kInvalidArg
 Result<std::vector<Candidate>> candidates_of(const ink_candidate* given, std::size_t count) {
   if (given == nullptr && count > 0) return bad("candidates is null");
   std::vector<Candidate> candidates;
+  candidates.reserve(count);
   const std::size_t stride = count > 0 ? given->struct_size : 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto* at = reinterpret_cast<const ink_candidate*>(
@@ -74,6 +75,7 @@ Result<std::vector<Candidate>> candidates_of(const ink_candidate* given, std::si
     if (at->struct_size != stride || !read_sized(at, c)) return bad("a candidate's struct_size");
     Candidate candidate{.item = c.item, .server_score = c.server_score, .is_none = c.is_none != 0};
     if (c.features == nullptr && c.feature_count > 0) return bad("features is null");
+    candidate.features.reserve(c.feature_count);
     for (std::size_t j = 0; j < c.feature_count; ++j) {
       const ink_feature& f = c.features[j];
       if (f.name == nullptr) return bad("a feature's name is null");
