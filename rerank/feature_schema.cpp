@@ -1,6 +1,7 @@
 #include "rerank/feature_schema.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -214,7 +215,7 @@ Result<void> FeatureSchema::encode(const Candidate& candidate, std::span<float> 
                 row.size(), " columns, expected ", width());
   }
   std::fill(row.begin(), row.end(), 0.0f);
-  std::vector<bool> given(layout_->features.size());
+  std::array<bool, kFeaturesMax> given{};
   for (std::size_t i = 0; i < candidate.features.size(); ++i) {
     const FeatureValue& raw = candidate.features[i];
     INK_TRY(const std::size_t at, layout_->find(raw.name, i));
@@ -225,7 +226,7 @@ Result<void> FeatureSchema::encode(const Candidate& candidate, std::span<float> 
     INK_CHECK_OK(layout_->write(raw, at, row));
     given[at] = true;
   }
-  for (std::size_t at = 0; at < given.size(); ++at)
+  for (std::size_t at = 0; at < layout_->features.size(); ++at)
     if (!given[at]) layout_->write_default(at, candidate.is_none, row);
   return {};
 }

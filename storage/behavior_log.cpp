@@ -365,6 +365,13 @@ Result<std::uint64_t> BehaviorLog::forget_item(ItemId item) {
 
 Result<std::uint64_t> BehaviorLog::erase_all() { return state_->forget_where("true", {}); }
 
+Result<std::uint64_t> BehaviorLog::last_id() {
+  return state_->guarded([&]() -> Result<std::uint64_t> {
+    INK_TRY(const std::int64_t id, state_->store->database.integer("SELECT max(id) FROM event"));
+    return loaded(id);
+  });
+}
+
 Result<std::uint64_t> BehaviorLog::rows() {
   return state_->guarded([&]() -> Result<std::uint64_t> {
     INK_CHECK_OK(state_->count_rows());

@@ -119,6 +119,8 @@ class BehaviorLog {
   Result<std::uint64_t> forget_item(ItemId item);
   Result<std::uint64_t> erase_all();
 
+  // The number of the newest row, from 1; it grows with every row until erase_all(). 0: none.
+  Result<std::uint64_t> last_id();
   Result<std::uint64_t> rows();
   Result<std::uint64_t> used_bytes();
   const std::optional<Quarantine>& quarantine() const;  // since open; the latest

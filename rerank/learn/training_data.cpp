@@ -72,10 +72,17 @@ Result<std::vector<Event>> slate_events(const Slate& slate, const FeatureSchema&
 
 Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& schema,
                                         EventKind choice) {
+  return read_training_data(log, schema, std::span(&choice, 1));
+}
+
+Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& schema,
+                                        std::span<const EventKind> choices) {
   std::map<RequestId, Shown> by_request;
   std::vector<RequestId> order;
   INK_TRY(const ScanReport report, log.scan({}, [&](const Event& event) {
-    if (event.kind != EventKind::kImpression && event.kind != choice) return;
+    if (event.kind != EventKind::kImpression &&
+        std::find(choices.begin(), choices.end(), event.kind) == choices.end())
+      return;
     const auto [entry, is_new] = by_request.try_emplace(event.request);
     if (is_new) order.push_back(event.request);
     if (event.kind == EventKind::kImpression)

@@ -23,7 +23,9 @@ struct TrainingData {
 };
 
 // The slates of the log that were logged under `schema`. Every item with an
-// event of `choice` on a request is chosen. Errors of BehaviorLog::scan.
+// event of one of the kinds on a request is chosen. Errors of BehaviorLog::scan.
+Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& schema,
+                                        std::span<const EventKind> choices);
 Result<TrainingData> read_training_data(BehaviorLog& log, const FeatureSchema& schema,
                                         EventKind choice = EventKind::kBuy);
 

@@ -85,10 +85,10 @@ tl::unexpected<Error> fail_within(Error error, const Parts&... where) {
   declaration = *std::move(result)
 
 // INK_CHECK_OK(write(...));  the same, for a value that is not needed or stays where it is.
-#define INK_CHECK_OK(expression)                                                    \
-  do {                                                                              \
-    auto&& ink_status = (expression);                                               \
-    if (!ink_status) return ::tl::unexpected<::inkling::Error>(ink_status.error()); \
+#define INK_CHECK_OK(expression)                                                      \
+  do {                                                                                \
+    auto&& ink_checked = (expression);                                                \
+    if (!ink_checked) return ::tl::unexpected<::inkling::Error>(ink_checked.error()); \
   } while (false)
 
 #define INK_INVARIANT(condition) \

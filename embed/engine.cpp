@@ -1,0 +1,286 @@
+#include "embed/engine.h"
+
+#include <algorithm>
+#include <array>
+
+#include "rerank/learn/training_data.h"
+
+namespace inkling {
+
+namespace {
+
+constexpr std::string_view kSnapshot = "rerank/history";
+
+constexpr std::array kChoiceKinds = {EventKind::kClick, EventKind::kBuy};
+
+bool is_choice(EventKind kind) {
+  return std::find(kChoiceKinds.begin(), kChoiceKinds.end(), kind) != kChoiceKinds.end();
+}
+
+// The base columns of rows of the whole schema.
+std::vector<float> base_rows(std::span<const float> rows, const HistoryLayout& layout) {
+  const std::size_t base = layout.base().width(), width = layout.schema().width();
+  std::vector<float> out;
+  for (std::size_t at = 0; at + width <= rows.size(); at += width)
+    out.insert(out.end(), rows.begin() + static_cast<std::ptrdiff_t>(at),
+               rows.begin() + static_cast<std::ptrdiff_t>(at + base));
+  return out;
+}
+
+}  // namespace
+
+void Engine::Pending::choose(ItemId item) {
+  const auto found = std::find(items.begin(), items.end(), item);
+  if (found == items.end()) return;
+  const auto place = static_cast<std::size_t>(found - items.begin());
+  if (std::find(chosen.begin(), chosen.end(), place) == chosen.end()) chosen.push_back(place);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options, const Clock& clock) {
+  INK_TRY(ModelStore models, ModelStore::open(options.folder / "models"));
+  INK_TRY(BehaviorLog log,
+          BehaviorLog::open(options.folder / "behavior.sqlite", options.log, clock));
+  INK_TRY(KeyValue store, KeyValue::open(options.folder / "state.sqlite"));
+  std::unique_ptr<Engine> engine(
+      new Engine(options, clock, std::move(log), std::move(models), std::move(store)));
+  INK_CHECK_OK(engine->load_model());
+  return engine;
+}
+
+// Steps back through the versions until one loads; none is a cold start.
+Result<void> Engine::load_model() {
+  loaded_.reset();
+  while (models_.current()) {
+    auto bytes = models_.load();
+    if (bytes) {
+      auto bundle = decode_bundle(std::make_shared<const Bytes>(*std::move(bytes)));
+      if (bundle) return use(*std::move(bundle));
+    }
+    if (auto back = models_.rollback(); !back) {
+      if (back.error().code == ErrorCode::kFailedPrecondition) return {};
+      return tl::unexpected<Error>(back.error());
+    }
+  }
+  return {};
+}
+
+Result<void> Engine::use(Bundle bundle) {
+  Reranker reranker(bundle.layout.schema(), *clock_);
+  INK_CHECK_OK(reranker.set_model(bundle.model));
+  History history(bundle.layout);
+  loaded_.emplace(Loaded{std::move(bundle.layout), std::move(bundle.model), std::move(reranker),
+                         std::move(history)});
+  pending_ = {};
+  INK_CHECK_OK(load_patch());
+  INK_TRY(const bool restored, restore_history());
+  return restored ? Result<void>() : rebuild_history();
+}
+
+// A patch for another model, or a damaged one, is dropped: it will be learnt again.
+Result<void> Engine::load_patch() {
+  const auto patch = inkling::load_patch(store_);
+  if (!patch && patch.error().code == ErrorCode::kNotFound) return {};
+  if (patch && loaded_->reranker.set_patch(*patch)) return {};
+  return drop_patch(store_);
+}
+
+// The snapshot counts only if nothing was logged since.
+Result<bool> Engine::restore_history() {
+  const auto bytes = store_.get(kSnapshot);
+  if (!bytes) return false;
+  ByteReader in(*bytes);
+  const std::uint64_t last = in.u64();
+  INK_TRY(const std::uint64_t logged, log_.last_id());
+  if (!in.ok() || last != logged) return false;
+  auto history = History::parse(loaded_->layout, in.raw(in.remaining()));
+  if (!history) return false;
+  loaded_->history = *std::move(history);
+  return true;
+}
+
+Result<void> Engine::save_history() {
+  if (!loaded_) return {};
+  INK_CHECK_OK(close_request());
+  INK_TRY(const std::uint64_t last, log_.last_id());
+  ByteWriter out;
+  out.u64(last);
+  out.raw(loaded_->history.to_bytes());
+  return store_.put(kSnapshot, out.bytes());
+}
+
+// From the rows as they were logged, request by request; rows of another schema say nothing.
+Result<void> Engine::rebuild_history() {
+  loaded_->history = History(loaded_->layout);
+  pending_ = {};
+  Result<void> failed;
+  INK_CHECK_OK(log_.scan({}, [&](const Event& event) {
+    if (!failed || (event.kind != EventKind::kImpression && !is_choice(event.kind))) return;
+    if (event.kind != EventKind::kImpression) {
+      if (event.request == pending_.request) pending_.choose(event.item);
+      return;
+    }
+    if (event.schema != loaded_->layout.schema().fingerprint()) return;
+    if (event.request != pending_.request) {
+      failed = close_request();
+      pending_ = {.request = event.request, .items = {}, .rows = {}, .chosen = {}};
+    }
+    pending_.items.push_back(event.item);
+    const auto row = base_rows(event.features, loaded_->layout);
+    pending_.rows.insert(pending_.rows.end(), row.begin(), row.end());
+  }));
+  return failed;
+}
+
+Result<void> Engine::close_request() {
+  if (loaded_ && !pending_.items.empty())
+    INK_CHECK_OK(loaded_->history.observe(pending_.items, pending_.rows, pending_.chosen));
+  pending_ = {};
+  return {};
+}
+
+Result<Ranking> Engine::rerank(std::span<const Candidate> candidates, std::int64_t deadline_ms) {
+  INK_CHECK_OK(close_request());
+  if (loaded_)
+    return loaded_->reranker.rerank(candidates,
+                                    {.deadline_ms = deadline_ms, .history = &loaded_->history});
+  Ranking ranking{.by = RankedBy::kServerNoModel};
+  for (std::uint32_t i = 0; i < candidates.size(); ++i) ranking.order.push_back(i);
+  return ranking;
+}
+
+Result<void> Engine::log_impressions(RequestId request, std::span<const Candidate> shown,
+                                     std::span<const double> propensities, std::int64_t time_ms) {
+  if (!propensities.empty() && propensities.size() != shown.size()) {
+    return fail(ErrorCode::kInvalidArgument, "impressions: ", propensities.size(),
+                " propensities for ", shown.size(), " items");
+  }
+  if (request == pending_.request && !pending_.items.empty())
+    return fail(ErrorCode::kInvalidArgument, "impressions: request ", request,
+                " is logged already");
+  INK_CHECK_OK(close_request());
+  std::vector<float> rows;
+  std::size_t width = 0;
+  if (loaded_) {
+    INK_TRY(rows, loaded_->history.encode(shown));
+    width = loaded_->layout.schema().width();
+  }
+  std::vector<Event> events;
+  Pending next{.request = request, .items = {}, .rows = {}, .chosen = {}};
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const auto row = std::span(rows).subspan(i * width, width);
+    events.push_back({.kind = EventKind::kImpression,
+                      .time_ms = time_ms,
+                      .request = request,
+                      .item = shown[i].item,
+                      .position = static_cast<std::uint32_t>(i),
+                      .propensity = propensities.empty() ? 1 : propensities[i],
+                      .server_score = shown[i].server_score,
+                      .schema = loaded_ ? loaded_->layout.schema().fingerprint() : 0,
+                      .features = {row.begin(), row.end()}});
+    next.items.push_back(shown[i].item);
+  }
+  INK_CHECK_OK(log_.append(events));
+  if (loaded_) {
+    next.rows = base_rows(rows, loaded_->layout);
+    pending_ = std::move(next);
+  }
+  return {};
+}
+
+Result<void> Engine::log_event(const Event& event) {
+  INK_CHECK_OK(log_.append(std::span(&event, 1)));
+  if (is_choice(event.kind) && event.request == pending_.request) pending_.choose(event.item);
+  return {};
+}
+
+Result<Adaptation> Engine::adapt() {
+  if (!loaded_) return fail(ErrorCode::kFailedPrecondition, "adapt: no model yet");
+  INK_CHECK_OK(save_history());
+  const HistoryLayout& layout = loaded_->layout;
+  INK_TRY(const TrainingData data, read_training_data(log_, layout.schema(), kChoiceKinds));
+  INK_TRY(PlannedScorer scorer, PlannedScorer::create(loaded_->model, layout.schema()));
+  std::vector<EncodedSlate> learnt_from;
+  std::vector<float> past;
+  for (const EncodedSlate& slate : data.slates) {
+    INK_TRY(PlannedScorer::Planned * planned, scorer.slate(slate.alternatives));
+    if (planned->representation.data == nullptr) {
+      return fail(ErrorCode::kUnsupported,
+                  "adapt: the model names no representation, so its last layer cannot be patched");
+    }
+    std::copy(slate.features.begin(), slate.features.end(),
+              planned->features.span<float>().begin());
+    if (scorer.past_rows() > 0) INK_CHECK_OK(fill_past(past, planned->past, planned->present));
+    planned->run();
+    const auto representation = planned->representation.span<float>();
+    if (slate.chosen.size() < slate.alternatives) {
+      learnt_from.push_back({.request = slate.request,
+                             .alternatives = slate.alternatives,
+                             .features = {representation.begin(), representation.end()},
+                             .chosen = slate.chosen});
+    }
+    const auto base = base_rows(slate.features, layout);
+    const std::size_t width = layout.base().width();
+    for (const std::size_t i : slate.chosen)
+      past.insert(past.end(), base.begin() + static_cast<std::ptrdiff_t>(i * width),
+                  base.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
+  }
+  Adaptation result{.slates = learnt_from.size()};
+  INK_TRY(PatchChoice choice, choose_patch(learnt_from, scorer.global(), options_.patch));
+  result.held_back_gain = choice.gain;
+  if (!choice.delta) {
+    INK_CHECK_OK(loaded_->reranker.clear_patch());
+    INK_CHECK_OK(drop_patch(store_));
+    return result;
+  }
+  const Patch patch{.base = scorer.identity(), .delta = *std::move(choice.delta)};
+  INK_CHECK_OK(save_patch(store_, patch));
+  INK_CHECK_OK(loaded_->reranker.set_patch(patch));
+  result.patched = true;
+  return result;
+}
+
+// What was learnt from erased rows goes with them.
+Result<void> Engine::forget_learnt() {
+  pending_ = {};
+  INK_CHECK_OK(store_.erase(kSnapshot));
+  INK_CHECK_OK(drop_patch(store_));
+  if (!loaded_) return {};
+  INK_CHECK_OK(loaded_->reranker.clear_patch());
+  return rebuild_history();
+}
+
+Result<void> Engine::erase_all() {
+  INK_CHECK_OK(log_.erase_all());
+  return forget_learnt();
+}
+
+Result<void> Engine::erase_item(ItemId item) {
+  INK_CHECK_OK(log_.forget_item(item));
+  return forget_learnt();
+}
+
+Result<void> Engine::erase_range(TimeRange range) {
+  INK_CHECK_OK(log_.forget(range));
+  return forget_learnt();
+}
+
+Result<ScanReport> Engine::scan(const std::function<void(const Event&)>& visit) {
+  return log_.scan({}, visit);
+}
+
+// The bundle must load before it is stored, so that what is current always works.
+Result<void> Engine::update_model(ByteSpan bundle) {
+  const auto bytes = std::make_shared<const Bytes>(bundle.begin(), bundle.end());
+  INK_TRY(Bundle decoded, decode_bundle(bytes));
+  INK_CHECK_OK(close_request());
+  INK_CHECK_OK(models_.put(decoded.version, *bytes));
+  return use(std::move(decoded));
+}
+
+Result<void> Engine::rollback_model() {
+  INK_CHECK_OK(close_request());
+  INK_CHECK_OK(models_.rollback());
+  return load_model();
+}
+
+}  // namespace inkling

@@ -1,0 +1,95 @@
+#pragma once
+// Engine: everything that one device keeps and does for reranking, behind the C interface.
+//
+// In its folder: the behaviour log, the versions of the model bundle, and a key-value store with
+// the patch and a snapshot of the history. A damaged log is set aside and the engine goes on with
+// an empty one; a bundle that does not load is withdrawn for the one before it. One thread at a
+// time; clock must outlive it.
+
+#include <functional>
+
+#include "rerank/bundle.h"
+#include "rerank/learn/patch_choice.h"
+#include "rerank/reranker.h"
+#include "storage/model_store.h"
+
+namespace inkling {
+
+struct EngineOptions {
+  Path folder;
+  LogOptions log{};
+  PatchChoiceSpec patch{};
+};
+
+struct Adaptation {
+  std::size_t slates = 0;
+  bool patched = false;
+  double held_back_gain = 0;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const EngineOptions& options, const Clock& clock);
+
+  Result<Ranking> rerank(std::span<const Candidate> candidates, std::int64_t deadline_ms);
+
+  // One request. A request that was logged before is kInvalidArgument.
+  Result<void> log_impressions(RequestId request, std::span<const Candidate> shown,
+                               std::span<const double> propensities, std::int64_t time_ms);
+  Result<void> log_event(const Event& event);
+
+  // kFailedPrecondition: no model. A patch that shows no gain any more is dropped.
+  Result<Adaptation> adapt();
+
+  Result<void> erase_all();
+  Result<void> erase_item(ItemId item);
+  Result<void> erase_range(TimeRange range);
+  Result<ScanReport> scan(const std::function<void(const Event&)>& visit);
+
+  Result<void> update_model(ByteSpan bundle);
+  Result<void> rollback_model();
+
+  // Keeps the history for the next open(), which else reads the whole log again.
+  Result<void> save_history();
+
+ private:
+  struct Loaded {
+    HistoryLayout layout;
+    Model model;
+    Reranker reranker;
+    History history;
+  };
+  // The request whose choices are still coming; the history sees it when the next one begins.
+  struct Pending {
+    RequestId request = 0;
+    std::vector<ItemId> items;
+    std::vector<float> rows;  // f32[items, base width]
+    std::vector<std::size_t> chosen;
+    void choose(ItemId item);
+  };
+
+  Engine(EngineOptions options, const Clock& clock, BehaviorLog log, ModelStore models,
+         KeyValue store)
+      : options_(std::move(options)),
+        clock_(&clock),
+        log_(std::move(log)),
+        models_(std::move(models)),
+        store_(std::move(store)) {}
+  Result<void> load_model();
+  Result<void> use(Bundle bundle);
+  Result<void> load_patch();
+  Result<void> rebuild_history();
+  Result<bool> restore_history();
+  Result<void> close_request();
+  Result<void> forget_learnt();
+
+  EngineOptions options_;
+  const Clock* clock_;
+  BehaviorLog log_;
+  ModelStore models_;
+  KeyValue store_;
+  std::optional<Loaded> loaded_;
+  Pending pending_;
+};
+
+}  // namespace inkling

@@ -1,0 +1,271 @@
+#include "embed/inkling.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "embed/engine.h"
+
+namespace {
+
+using namespace inkling;
+
+// The app's clocks, or the system's.
+class HookClock final : public Clock {
+ public:
+  explicit HookClock(const ink_options& hooks) : hooks_(hooks) {}
+  std::int64_t unix_ms() const override {
+    return hooks_.unix_ms ? hooks_.unix_ms(hooks_.context) : system_.unix_ms();
+  }
+  std::int64_t steady_ms() const override {
+    return hooks_.steady_ms ? hooks_.steady_ms(hooks_.context) : system_.steady_ms();
+  }
+
+ private:
+  ink_options hooks_;
+  SystemClock system_;
+};
+
+ink_status status_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return INK_INVALID_ARGUMENT;
+    case ErrorCode::kUnsupported:
+      return INK_UNSUPPORTED;
+    case ErrorCode::kNotFound:
+      return INK_NOT_FOUND;
+    case ErrorCode::kCorrupt:
+      return INK_CORRUPT;
+    case ErrorCode::kIo:
+      return INK_IO;
+    case ErrorCode::kVerification:
+      return INK_VERIFICATION;
+    case ErrorCode::kResourceLimit:
+      return INK_RESOURCE_LIMIT;
+    case ErrorCode::kFailedPrecondition:
+      return INK_NOT_NOW;
+    case ErrorCode::kNetwork:
+    case ErrorCode::kProtocol:
+      break;
+  }
+  return INK_FAILED;
+}
+
+// Reads a struct of an older or newer app: what it does not have stays zero.
+template <typename T>
+bool read_sized(const T* given, T& known) {
+  if (given == nullptr || given->struct_size < sizeof(std::size_t)) return false;
+  std::memcpy(&known, given, std::min(given->struct_size, sizeof(T)));
+  return true;
+}
+
+tl::unexpected<Error> bad(const char* what) { return fail(ErrorCode::kInvalidArgument, what); }
+
+Result<std::vector<Candidate>> candidates_of(const ink_candidate* given, std::size_t count) {
+  if (given == nullptr && count > 0) return bad("candidates is null");
+  std::vector<Candidate> candidates;
+  candidates.reserve(count);
+  const std::size_t stride = count > 0 ? given->struct_size : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* at = reinterpret_cast<const ink_candidate*>(
+        reinterpret_cast<const unsigned char*>(given) + i * stride);
+    ink_candidate c{};
+    if (at->struct_size != stride || !read_sized(at, c)) return bad("a candidate's struct_size");
+    Candidate candidate{.item = c.item, .server_score = c.server_score, .is_none = c.is_none != 0};
+    if (c.features == nullptr && c.feature_count > 0) return bad("features is null");
+    candidate.features.reserve(c.feature_count);
+    for (std::size_t j = 0; j < c.feature_count; ++j) {
+      const ink_feature& f = c.features[j];
+      if (f.name == nullptr) return bad("a feature's name is null");
+      FeatureValue value{.name = f.name, .value = f.number};
+      if (f.category != nullptr) value.value = std::string(f.category);
+      candidate.features.push_back(std::move(value));
+    }
+    candidates.push_back(std::move(candidate));
+  }
+  return candidates;
+}
+
+std::string json_of(const Event& e) {
+  std::string features;
+  for (const float f : e.features) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%s%.9g", features.empty() ? "" : ",",
+                  static_cast<double>(f));
+    features += text.data();
+  }
+  std::array<char, 512> head{};
+  std::snprintf(head.data(), head.size(),
+                "{\"kind\":%d,\"time_ms\":%lld,\"request\":%llu,\"item\":%llu,\"position\":%u,"
+                "\"propensity\":%.17g,\"server_score\":%.17g,\"dwell_ms\":%u,\"scroll\":%.17g,"
+                "\"schema\":\"%016llx\",\"features\":[",
+                static_cast<int>(e.kind), static_cast<long long>(e.time_ms),
+                static_cast<unsigned long long>(e.request), static_cast<unsigned long long>(e.item),
+                e.position, e.propensity, e.server_score, e.dwell_ms, e.scroll,
+                static_cast<unsigned long long>(e.schema));
+  return head.data() + features + "]}";
+}
+
+}  // namespace
+
+struct ink_engine {
+  explicit ink_engine(const ink_options& given) : hooks(given), clock(given) {}
+  ink_options hooks;
+  HookClock clock;
+  std::unique_ptr<Engine> engine;
+  std::string error;
+};
+
+namespace {
+
+ink_status report(ink_engine& handle, const Error& error) {
+  handle.error = error.message;
+  if (handle.hooks.log) handle.hooks.log(handle.hooks.context, handle.error.c_str());
+  return status_of(error.code);
+}
+
+// Runs what may fail. Where exceptions are on, running out of memory is a status too.
+template <typename Body>
+ink_status guarded(ink_engine* handle, const Body& body) {
+  if (handle == nullptr) return INK_INVALID_ARGUMENT;
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    handle->error.clear();
+    const Result<void> done = body();
+    return done ? INK_OK : report(*handle, done.error());
+#if defined(__cpp_exceptions)
+  } catch (const std::exception&) {
+    return report(*handle, {ErrorCode::kResourceLimit, "out of memory"});
+  }
+#endif
+}
+
+}  // namespace
+
+uint32_t ink_abi_version(void) { return INK_ABI_VERSION; }
+
+ink_status ink_open(const ink_options* options, ink_engine** engine) {
+  if (engine == nullptr) return INK_INVALID_ARGUMENT;
+  *engine = nullptr;
+  ink_options known{};
+  if (!read_sized(options, known) || known.folder == nullptr) return INK_INVALID_ARGUMENT;
+  auto handle = std::make_unique<ink_engine>(known);
+  const ink_status status = guarded(handle.get(), [&]() -> Result<void> {
+    EngineOptions o{.folder = known.folder};
+    o.log.survives_power_loss = known.survives_power_loss != 0;
+    if (known.rows_max != 0) o.log.retention.rows_max = known.rows_max;
+    if (known.bytes_max != 0) o.log.retention.bytes_max = known.bytes_max;
+    if (known.age_ms_max != 0) o.log.retention.age_ms_max = known.age_ms_max;
+    INK_TRY(handle->engine, Engine::open(o, handle->clock));
+    return {};
+  });
+  if (status == INK_OK) *engine = handle.release();
+  return status;
+}
+
+void ink_close(ink_engine* engine) {
+  if (engine == nullptr) return;
+  // A snapshot that cannot be written costs the next start a longer reading, nothing else.
+  guarded(engine, [&] { return engine->engine->save_history(); });
+  delete engine;
+}
+
+const char* ink_last_error(const ink_engine* engine) {
+  return engine == nullptr ? "" : engine->error.c_str();
+}
+
+ink_status ink_rerank(ink_engine* engine, const ink_candidate* candidates, size_t count,
+                      int64_t deadline_ms, uint32_t* order, ink_ranked_by* by) {
+  return guarded(engine, [&]() -> Result<void> {
+    if (order == nullptr && count > 0) return bad("order is null");
+    INK_TRY(const auto own, candidates_of(candidates, count));
+    const std::int64_t deadline =
+        deadline_ms == 0 ? std::numeric_limits<std::int64_t>::max() : deadline_ms;
+    INK_TRY(const Ranking ranking, engine->engine->rerank(own, deadline));
+    std::copy(ranking.order.begin(), ranking.order.end(), order);
+    if (by != nullptr) *by = static_cast<ink_ranked_by>(ranking.by);
+    return {};
+  });
+}
+
+ink_status ink_log_impressions(ink_engine* engine, uint64_t request, const ink_candidate* shown,
+                               size_t count, const double* propensities, int64_t time_ms) {
+  return guarded(engine, [&]() -> Result<void> {
+    INK_TRY(const auto own, candidates_of(shown, count));
+    const std::span<const double> odds(propensities, propensities == nullptr ? 0 : count);
+    return engine->engine->log_impressions(request, own, odds, time_ms);
+  });
+}
+
+ink_status ink_log_event(ink_engine* engine, ink_event kind, uint64_t request, uint64_t item,
+                         uint32_t dwell_ms, double scroll, int64_t time_ms) {
+  return guarded(engine, [&]() -> Result<void> {
+    if (kind < INK_CLICK || kind > INK_DELETE) return bad("kind is not an ink_event");
+    return engine->engine->log_event({.kind = static_cast<EventKind>(kind),
+                                      .time_ms = time_ms,
+                                      .request = request,
+                                      .item = item,
+                                      .dwell_ms = dwell_ms,
+                                      .scroll = scroll,
+                                      .features = {}});
+  });
+}
+
+ink_status ink_adapt(ink_engine* engine, ink_adaptation* result) {
+  return guarded(engine, [&]() -> Result<void> {
+    const ink_options& hooks = engine->hooks;
+    if (hooks.may_train && !hooks.may_train(hooks.context))
+      return fail(ErrorCode::kFailedPrecondition, "adapt: the app says not now");
+    INK_TRY(const Adaptation adaptation, engine->engine->adapt());
+    if (result == nullptr) return {};
+    const ink_adaptation out{.struct_size = result->struct_size,
+                             .slates = adaptation.slates,
+                             .has_patch = adaptation.patched,
+                             .held_back_gain = adaptation.held_back_gain};
+    std::memcpy(result, &out, std::min(result->struct_size, sizeof(out)));
+    return {};
+  });
+}
+
+ink_status ink_erase_all(ink_engine* engine) {
+  return guarded(engine, [&] { return engine->engine->erase_all(); });
+}
+
+ink_status ink_erase_item(ink_engine* engine, uint64_t item) {
+  return guarded(engine, [&] { return engine->engine->erase_item(item); });
+}
+
+ink_status ink_erase_range(ink_engine* engine, int64_t begin_ms, int64_t end_ms) {
+  return guarded(engine, [&] { return engine->engine->erase_range({begin_ms, end_ms}); });
+}
+
+ink_status ink_export(ink_engine* engine, int (*line)(void* context, const char* json),
+                      void* context) {
+  return guarded(engine, [&]() -> Result<void> {
+    if (line == nullptr) return bad("line is null");
+    bool stopped = false;
+    INK_CHECK_OK(engine->engine->scan([&](const Event& event) {
+      if (!stopped) stopped = line(context, json_of(event).c_str()) != 0;
+    }));
+    return {};
+  });
+}
+
+ink_status ink_update_model(ink_engine* engine, const void* bytes, size_t size,
+                            const void* signature, size_t signature_size) {
+  return guarded(engine, [&]() -> Result<void> {
+    if (bytes == nullptr) return bad("bytes is null");
+    const ink_options& hooks = engine->hooks;
+    if (hooks.verify == nullptr ||
+        hooks.verify(hooks.context, bytes, size, signature, signature_size) != 1)
+      return fail(ErrorCode::kVerification, "update: the bundle's signature does not hold");
+    return engine->engine->update_model({static_cast<const std::uint8_t*>(bytes), size});
+  });
+}
+
+ink_status ink_rollback_model(ink_engine* engine) {
+  return guarded(engine, [&] { return engine->engine->rollback_model(); });
+}

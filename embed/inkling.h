@@ -1,0 +1,149 @@
+/* Inkling's C interface: an app logs what it shows and what people do with it, asks for an order,
+ * and lets the engine learn in idle moments. Nothing that is logged leaves the device.
+ *
+ * C99. An engine belongs to one thread at a time. Functions return a status; the message of the
+ * last failure is ink_last_error(). Structs begin with their size, so that an app built against an
+ * older header keeps working: set struct_size = sizeof the struct. No exception leaves a function,
+ * and loading the library runs no code. */
+#ifndef INKLING_H
+#define INKLING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define INK_API __attribute__((visibility("default")))
+#else
+#define INK_API
+#endif
+
+#define INK_ABI_VERSION 1
+INK_API uint32_t ink_abi_version(void);
+
+typedef enum ink_status {
+  INK_OK = 0,
+  INK_INVALID_ARGUMENT = 1,
+  INK_UNSUPPORTED = 2,
+  INK_NOT_FOUND = 3,
+  INK_CORRUPT = 4,
+  INK_IO = 5,
+  INK_VERIFICATION = 6, /* a signature, version or schema that does not hold */
+  INK_RESOURCE_LIMIT = 7,
+  INK_NOT_NOW = 8, /* the right call at the wrong moment */
+  INK_FAILED = 9
+} ink_status;
+
+typedef struct ink_engine ink_engine;
+
+typedef struct ink_options {
+  size_t struct_size;
+  const char* folder; /* private to the app; created if missing */
+  /* Caps of the behaviour log; 0: 100,000 rows, 16 MiB, 90 days. */
+  uint64_t rows_max, bytes_max;
+  int64_t age_ms_max;
+  int survives_power_loss; /* each append waits for the disk */
+  /* Hooks; a null one has the default named. All get `context`. */
+  void* context;
+  int64_t (*unix_ms)(void* context);               /* the system's clock */
+  int64_t (*steady_ms)(void* context);             /* the system's monotonic clock */
+  void (*log)(void* context, const char* message); /* silence */
+  int (*may_train)(void* context);                 /* idle and charging? 1 */
+  /* 1 if `signature` is the publisher's over `bytes`; without it every model update is refused. */
+  int (*verify)(void* context, const void* bytes, size_t size, const void* signature,
+                size_t signature_size);
+} ink_options;
+
+/* Opens or creates the folder. On failure *engine is null and the message goes to options->log. */
+INK_API ink_status ink_open(const ink_options* options, ink_engine** engine);
+INK_API void ink_close(ink_engine* engine);                   /* null is allowed */
+INK_API const char* ink_last_error(const ink_engine* engine); /* until the next call */
+
+typedef struct ink_feature {
+  const char* name;
+  double number;        /* NAN: missing */
+  const char* category; /* null: the feature is the number */
+} ink_feature;
+
+typedef struct ink_candidate {
+  size_t struct_size;
+  uint64_t item;
+  double server_score;
+  int is_none; /* the outside option */
+  const ink_feature* features;
+  size_t feature_count;
+} ink_candidate;
+
+typedef enum ink_ranked_by {
+  INK_SERVER_NO_MODEL = 0,
+  INK_SERVER_DEADLINE = 1,
+  INK_GLOBAL_MODEL = 2,
+  INK_PERSONAL_MODEL = 3
+} ink_ranked_by;
+
+/* Writes the indices of the candidates, best first, to order[count], and by whom to *by, which may
+ * be null. Past the deadline (on the steady clock; 0: none) and without a model the order is the
+ * server's, that is 0, 1, 2, ... */
+INK_API ink_status ink_rerank(ink_engine* engine, const ink_candidate* candidates, size_t count,
+                              int64_t deadline_ms, uint32_t* order, ink_ranked_by* by);
+
+/* One request: what was shown, in the order shown, with the probability of each place (null: 1).
+ * Durable on return. */
+INK_API ink_status ink_log_impressions(ink_engine* engine, uint64_t request,
+                                       const ink_candidate* shown, size_t count,
+                                       const double* propensities, int64_t time_ms);
+
+typedef enum ink_event {
+  INK_CLICK = 2,
+  INK_OPEN_DETAIL = 3,
+  INK_LIKE = 4,
+  INK_COMMENT = 5,
+  INK_SHARE = 6,
+  INK_FAVORITE = 7,
+  INK_CART = 8,
+  INK_BUY = 9,
+  INK_CHAT = 10,
+  INK_DELETE = 11
+} ink_event;
+
+/* What the person did with an item of a request. INK_CLICK and INK_BUY count as choosing it.
+ * Durable on return. */
+INK_API ink_status ink_log_event(ink_engine* engine, ink_event kind, uint64_t request,
+                                 uint64_t item, uint32_t dwell_ms, double scroll, int64_t time_ms);
+
+typedef struct ink_adaptation {
+  size_t struct_size;
+  uint64_t slates;       /* that the log has to learn from */
+  int has_patch;         /* a patch is in use now */
+  double held_back_gain; /* nats a slate over the model for everyone */
+} ink_adaptation;
+
+/* Learns this person's patch if may_train allows, and keeps it only if it predicts the latest
+ * choices better than the model for everyone. INK_NOT_NOW: may_train said no, or there is no model.
+ * `result` may be null. */
+INK_API ink_status ink_adapt(ink_engine* engine, ink_adaptation* result);
+
+/* Deletes for good: from the files, the history and the patch that learnt from it. */
+INK_API ink_status ink_erase_all(ink_engine* engine);
+INK_API ink_status ink_erase_item(ink_engine* engine, uint64_t item);
+INK_API ink_status ink_erase_range(ink_engine* engine, int64_t begin_ms, int64_t end_ms);
+
+/* Gives each logged row as one line of JSON; returning nonzero from `line` stops. */
+INK_API ink_status ink_export(ink_engine* engine, int (*line)(void* context, const char* json),
+                              void* context);
+
+/* A model bundle (docs/bundle-format.md). The signature is checked before anything is parsed; the
+ * version in it must be above every earlier one. A bundle that does not load changes nothing. */
+INK_API ink_status ink_update_model(ink_engine* engine, const void* bytes, size_t size,
+                                    const void* signature, size_t signature_size);
+/* Withdraws the model in use for the one before it. INK_NOT_NOW: there is none. */
+INK_API ink_status ink_rollback_model(ink_engine* engine);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* INKLING_H */

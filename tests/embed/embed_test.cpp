@@ -1,0 +1,219 @@
+// The C interface as an app uses it: cold start, logging, a model update, learning, erasing,
+// export.
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "embed/inkling.h"
+#include "rerank/bundle.h"
+#include "rerank/conditional_logit.h"
+#include "runtime/base/rng.h"
+#include "tests/storage/scratch.h"
+
+namespace inkling {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TastePrior wide_prior() { return {.mean = {0, 0}, .covariance = {4, 0, 0, 4}}; }
+
+Bytes bundle(std::uint64_t version, float taste_weight = 1) {
+  const auto base = *FeatureSchema::create(1, {{.name = "price"}, {.name = "colour"}});
+  const auto layout = *HistoryLayout::create(base, {.taste = wide_prior()});
+  std::vector<float> weights(layout.schema().width(), 0.0f);
+  weights[0] = -1;  // cheap is good
+  weights.back() = taste_weight;
+  const std::vector<float> ones(weights.size(), 1.0f);
+  return *encode_bundle({version, layout, *scaled_logit_model(layout.schema(), ones, weights)});
+}
+
+// Candidates that outlive the C structs that point into them.
+struct Slate {
+  explicit Slate(const std::vector<std::array<double, 2>>& values, std::uint64_t first = 1) {
+    features.reserve(values.size());
+    for (const auto& [price, colour] : values) {
+      features.push_back({{{"price", price, nullptr}, {"colour", colour, nullptr}}});
+      candidates.push_back({sizeof(ink_candidate), first++, 0.5, 0, features.back().data(), 2});
+    }
+  }
+  std::vector<std::array<ink_feature, 2>> features;
+  std::vector<ink_candidate> candidates;
+};
+
+class Embed : public ScratchTest {
+ protected:
+  void open() {
+    ink_options options{};
+    options.struct_size = sizeof options;
+    path_ = folder_.string();
+    options.folder = path_.c_str();
+    options.context = this;
+    options.unix_ms = [](void*) -> int64_t { return 10'000'000; };
+    options.may_train = [](void* self) { return static_cast<Embed*>(self)->idle_ ? 1 : 0; };
+    options.verify = [](void*, const void*, size_t, const void* signature, size_t size) {
+      return size == 4 && std::memcmp(signature, "good", 4) == 0 ? 1 : 0;
+    };
+    ASSERT_EQ(ink_open(&options, &engine_), INK_OK);
+  }
+  void TearDown() override {
+    ink_close(engine_);
+    ScratchTest::TearDown();
+  }
+  void reopen() {
+    ink_close(engine_);
+    engine_ = nullptr;
+    open();
+  }
+  ink_status update(const Bytes& bytes, std::string_view signature = "good") {
+    return ink_update_model(engine_, bytes.data(), bytes.size(), signature.data(),
+                            signature.size());
+  }
+  std::vector<std::uint32_t> rerank(const Slate& slate, ink_ranked_by expected) {
+    std::vector<std::uint32_t> order(slate.candidates.size());
+    ink_ranked_by by{};
+    EXPECT_EQ(ink_rerank(engine_, slate.candidates.data(), order.size(), 0, order.data(), &by),
+              INK_OK)
+        << ink_last_error(engine_);
+    EXPECT_EQ(by, expected);
+    return order;
+  }
+  // A person who takes the most colourful item, whatever it costs.
+  void live(int requests) {
+    Rng rng(1, "life");
+    for (int r = 0; r < requests; ++r, ++request_) {
+      std::vector<std::array<double, 2>> values(5);
+      for (auto& v : values) v = {rng.normal(), rng.normal()};
+      const Slate slate(values, 100);
+      ASSERT_EQ(ink_log_impressions(engine_, request_, slate.candidates.data(), 5, nullptr,
+                                    1000 * static_cast<std::int64_t>(request_)),
+                INK_OK)
+          << ink_last_error(engine_);
+      const auto best = std::max_element(values.begin(), values.end(),
+                                         [](const auto& a, const auto& b) { return a[1] < b[1]; });
+      ASSERT_EQ(ink_log_event(engine_, INK_CLICK, request_,
+                              100 + static_cast<std::uint64_t>(best - values.begin()), 900, 0.5,
+                              1000 * static_cast<std::int64_t>(request_) + 1),
+                INK_OK);
+    }
+  }
+
+  std::string path_;
+  ink_engine* engine_ = nullptr;
+  std::uint64_t request_ = 1;
+  bool idle_ = true;
+};
+
+const Slate kSlate({{1, 3}, {0, 0}, {-1, -3}});
+
+TEST_F(Embed, WithoutAModelTheServersOrderStands) {
+  open();
+  EXPECT_EQ(ink_abi_version(), static_cast<uint32_t>(INK_ABI_VERSION));
+  EXPECT_THAT(rerank(kSlate, INK_SERVER_NO_MODEL), ElementsAre(0, 1, 2));
+  EXPECT_EQ(ink_adapt(engine_, nullptr), INK_NOT_NOW);
+}
+
+TEST_F(Embed, AModelArrivesSignedAndOnlyGoesForward) {
+  open();
+  EXPECT_EQ(update(bundle(3), "evil"), INK_VERIFICATION);
+  ASSERT_EQ(update(bundle(3)), INK_OK) << ink_last_error(engine_);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+  EXPECT_EQ(update(bundle(2)), INK_VERIFICATION);
+  Bytes damaged = bundle(4);
+  damaged[damaged.size() / 2] ^= 1;
+  EXPECT_EQ(update(damaged), INK_CORRUPT);
+  EXPECT_EQ(ink_rollback_model(engine_), INK_NOT_NOW);
+  ASSERT_EQ(update(bundle(4, 2)), INK_OK);
+  EXPECT_EQ(ink_rollback_model(engine_), INK_OK);
+  reopen();
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+  EXPECT_EQ(update(bundle(4, 2)), INK_VERIFICATION);  // what was left stays refused
+}
+
+TEST_F(Embed, TheHistoryTurnsTheOrderAndSurvivesARestart) {
+  open();
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+  live(30);
+  const auto personal = rerank(kSlate, INK_GLOBAL_MODEL);
+  EXPECT_THAT(personal, ElementsAre(0, 1, 2));
+  reopen();  // from the snapshot
+  EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
+}
+
+TEST_F(Embed, LearnsAPatchWhenIdleAndForgetsItWithTheData) {
+  open();
+  ASSERT_EQ(update(bundle(1, 0)), INK_OK);  // a model that does not listen to the history
+  live(60);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+  idle_ = false;
+  EXPECT_EQ(ink_adapt(engine_, nullptr), INK_NOT_NOW);
+  idle_ = true;
+  ink_adaptation adaptation{};
+  adaptation.struct_size = sizeof adaptation;
+  ASSERT_EQ(ink_adapt(engine_, &adaptation), INK_OK) << ink_last_error(engine_);
+  EXPECT_EQ(adaptation.slates, 60u);
+  EXPECT_EQ(adaptation.has_patch, 1);
+  EXPECT_GT(adaptation.held_back_gain, 0);
+  rerank(kSlate, INK_PERSONAL_MODEL);
+  reopen();
+  rerank(kSlate, INK_PERSONAL_MODEL);
+  ASSERT_EQ(update(bundle(2, 0.01f)), INK_OK);  // a patch belongs to one model
+  rerank(kSlate, INK_GLOBAL_MODEL);
+  ASSERT_EQ(ink_adapt(engine_, nullptr), INK_OK);
+  rerank(kSlate, INK_PERSONAL_MODEL);
+  ASSERT_EQ(ink_erase_all(engine_), INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+}
+
+int count_line(void* lines, const char* json) {
+  static_cast<std::vector<std::string>*>(lines)->push_back(json);
+  return 0;
+}
+
+TEST_F(Embed, ExportsEachRowAndErasesWhatIsAsked) {
+  open();
+  live(4);
+  std::vector<std::string> lines;
+  ASSERT_EQ(ink_export(engine_, count_line, &lines), INK_OK);
+  EXPECT_EQ(lines.size(), 24u);
+  EXPECT_THAT(lines[0], HasSubstr("\"kind\":1,\"time_ms\":1000,\"request\":1,\"item\":100"));
+  ASSERT_EQ(ink_erase_item(engine_, 100), INK_OK);
+  ASSERT_EQ(ink_erase_range(engine_, 0, 2000), INK_OK);
+  lines.clear();
+  ASSERT_EQ(ink_export(engine_, count_line, &lines), INK_OK);
+  for (const std::string& line : lines) {
+    EXPECT_EQ(line.find("\"item\":100,"), std::string::npos);
+    EXPECT_EQ(line.find("\"request\":1,"), std::string::npos);
+  }
+}
+
+TEST_F(Embed, WrongArgumentsAreStatusesNotCrashes) {
+  open();
+  ink_engine* none = nullptr;
+  EXPECT_EQ(ink_open(nullptr, &none), INK_INVALID_ARGUMENT);
+  EXPECT_EQ(ink_rerank(nullptr, nullptr, 0, 0, nullptr, nullptr), INK_INVALID_ARGUMENT);
+  EXPECT_EQ(ink_rerank(engine_, nullptr, 3, 0, nullptr, nullptr), INK_INVALID_ARGUMENT);
+  EXPECT_EQ(ink_log_event(engine_, static_cast<ink_event>(1), 1, 1, 0, 0, 0), INK_INVALID_ARGUMENT);
+  EXPECT_EQ(ink_update_model(engine_, nullptr, 0, nullptr, 0), INK_INVALID_ARGUMENT);
+  EXPECT_EQ(ink_export(engine_, nullptr, nullptr), INK_INVALID_ARGUMENT);
+  ink_close(nullptr);
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  const ink_feature unknown[] = {{"weight", 1, nullptr}};
+  const ink_candidate candidate = {sizeof(ink_candidate), 1, 0, 0, unknown, 1};
+  std::uint32_t order = 0;
+  EXPECT_EQ(ink_rerank(engine_, &candidate, 1, 0, &order, nullptr), INK_INVALID_ARGUMENT);
+  EXPECT_THAT(ink_last_error(engine_), HasSubstr("unknown feature weight"));
+}
+
+TEST(Bundle, AnyCutOrChangedByteIsRefused) {
+  const Bytes good = bundle(7);
+  EXPECT_EQ(decode_bundle(std::make_shared<const Bytes>(good))->version, 7u);
+  for (std::size_t size = 0; size < good.size(); size += 7)
+    EXPECT_FALSE(decode_bundle(
+        std::make_shared<const Bytes>(good.begin(), good.begin() + static_cast<long>(size))));
+}
+
+}  // namespace
+}  // namespace inkling
