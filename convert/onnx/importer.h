@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "convert/onnx/import.h"
+#include "convert/onnx/tensor_reader.h"
 #include "runtime/ops.h"
 
 namespace inkling::onnx_import {
@@ -154,11 +155,6 @@ std::span<const HandlerRow> sequence_handlers();
 std::span<const HandlerRow> shape_handlers();
 std::span<const HandlerRow> signal_handlers();
 std::span<const HandlerRow> training_handlers();
-
-// The DType of an ONNX element type; nothing for strings and complex numbers.
-std::optional<DType> dtype_from(std::int64_t element_type);
-// A tensor of the file. kUnsupported: strings, complex numbers, external data.
-Result<Tensor> read_tensor(const onnx::TensorProto& proto);
 
 Result<Shape> shape_from(std::span<const std::int64_t> dims);
 
