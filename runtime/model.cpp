@@ -190,8 +190,7 @@ class Decoder {
   static std::string text(const flatbuffers::String* s) { return s ? s->str() : std::string(); }
 
   Result<void> add_leaf(const schema::Leaf& leaf) {
-    if (leaf.dtype() >= kDTypeCount)
-      return corrupt("element type ", int{leaf.dtype()});
+    if (leaf.dtype() >= kDTypeCount) return corrupt("element type ", int{leaf.dtype()});
     if (!leaf.shape()) return corrupt("a value without a shape");
     const std::vector<std::int64_t> dims = read_integers(leaf.shape());
     const auto shape = Shape::from(dims);
@@ -243,8 +242,7 @@ class Decoder {
   }
 
   static Result<void> add_attribute(const schema::Attribute& attribute, Attrs& attrs) {
-    if (attribute.key() >= kAttrCount)
-      return corrupt("attribute ", int{attribute.key()});
+    if (attribute.key() >= kAttrCount) return corrupt("attribute ", int{attribute.key()});
     const auto key = static_cast<Attr>(attribute.key());
     switch (attribute.type()) {
       case 0:

@@ -36,10 +36,9 @@ bool is_float(DType dtype) { return row_of(dtype).kind == DTypeRow::kComputed; }
 bool is_integer(DType dtype) { return row_of(dtype).kind == DTypeRow::kWhole; }
 bool is_number(DType dtype) { return row_of(dtype).kind != DTypeRow::kOther; }
 
-Shape::Shape(std::initializer_list<std::int64_t> dims) {
-  const auto shape = from({dims.begin(), dims.size()});
-  INK_INVARIANT(shape.has_value());
-  *this = *shape;
+Shape::Shape(std::initializer_list<std::int64_t> dims) : rank_(dims.size()) {
+  INK_INVARIANT(dims.size() <= kRankMax);
+  std::copy(dims.begin(), dims.end(), dims_.begin());
 }
 
 Result<Shape> Shape::from(std::span<const std::int64_t> dims) {
@@ -50,7 +49,8 @@ Result<Shape> Shape::from(std::span<const std::int64_t> dims) {
   std::int64_t elements = 1;
   for (const std::int64_t size : dims) {
     if (size < 0) return fail(ErrorCode::kInvalidArgument, "shape: size ", size, ", expected >= 0");
-    if (__builtin_mul_overflow(elements, size, &elements) || elements > kElementsMax) {
+    if (__builtin_mul_overflow(elements, std::max<std::int64_t>(size, 1), &elements) ||
+        elements > kElementsMax) {
       return fail(ErrorCode::kResourceLimit, "shape: more than ", kElementsMax, " elements");
     }
     shape.dims_[shape.rank_++] = size;

@@ -90,8 +90,10 @@ inline constexpr std::int64_t kElementsMax = std::int64_t{1} << 36;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<std::int64_t> dims);  // our own literals: aborts when not a shape
-  // kInvalidArgument: a negative size; kResourceLimit: rank or element count over the limits above.
+  // Literals. Sizes are not looked at: the ops that take a shape refuse what no tensor can be.
+  Shape(std::initializer_list<std::int64_t> dims);
+  // kInvalidArgument: a negative size; kResourceLimit: rank or element count over the limits above,
+  // where a size of 0 counts as 1, so that leaving an axis out never makes a shape too large.
   static Result<Shape> from(std::span<const std::int64_t> dims);
 
   std::size_t rank() const { return rank_; }

@@ -354,8 +354,8 @@ ValueId average_pooled(Graph& g, ValueId x, const Geometry& geometry, bool count
   for (std::size_t i = 0; i < geometry.size(); ++i) {
     std::vector<std::int64_t> dims(geometry.size() - i, 1);
     dims[0] = geometry[i].out();
-    const ValueId counts =
-        g.constant(Tensor::from<float>(*Shape::from(dims), counts_of(geometry[i], count_padding)));
+    const ValueId counts = g.constant(
+        Tensor::from<float>(shape_or_latch(g, dims), counts_of(geometry[i], count_padding)));
     y = div(g, y, cast(g, counts, g.spec(y).dtype));
   }
   return y;

@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kKnownBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kNodesRunMax = 200000;
 constexpr std::size_t kScopesMax = 32;
+// Of one value: handlers make lists as long as an axis.
+constexpr std::int64_t kValueElementsMax = std::int64_t{1} << 26;
 
 Handler find_handler(std::string_view op) {
   static const auto kHandlers = [] {
@@ -59,6 +61,7 @@ Result<void> Importer::run(const onnx::GraphProto& proto) {
   if (proto.sparse_initializer_size() > 0)
     return fail(ErrorCode::kUnsupported, "onnx: sparse initializers are not supported");
   for (const auto& node : proto.node()) {
+    INK_CHECK_OK(expect_small_values());
     NodeReader reader(*this, node);
     if (++nodes_run_ > kNodesRunMax)
       return fail(ErrorCode::kResourceLimit, "onnx: loops unroll to more than ", kNodesRunMax,
@@ -70,6 +73,16 @@ Result<void> Importer::run(const onnx::GraphProto& proto) {
       return reader.unsupported("op ", standard ? "" : node.domain() + ".", node.op_type(),
                                 " is not supported");
     INK_CHECK_OK(handler(reader));
+  }
+  return {};
+}
+
+Result<void> Importer::expect_small_values() {
+  for (; values_seen_ < graph.values().size(); ++values_seen_) {
+    const TensorSpec& spec = graph.values()[values_seen_].spec;
+    if (spec.shape.elements() > kValueElementsMax)
+      return fail(ErrorCode::kResourceLimit, "onnx: a value ", spec, ", limit ", kValueElementsMax,
+                  " elements");
   }
   return {};
 }
@@ -336,6 +349,13 @@ Result<Shape> shape_from(std::span<const std::int64_t> dims) {
   auto shape = Shape::from(dims);
   if (!shape) return fail(ErrorCode::kCorrupt, "onnx: ", shape.error().message);
   return shape;
+}
+
+Shape shape_or_latch(Graph& g, std::span<const std::int64_t> dims) {
+  const auto shape = Shape::from(dims);
+  if (shape) return *shape;
+  g.latch(shape.error());
+  return Shape{};
 }
 
 ValueId whole_numbers(Graph& g, const Shape& shape, std::span<const std::int64_t> values) {

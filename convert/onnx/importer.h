@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "convert/onnx/import.h"
+#include "convert/onnx/tensor_reader.h"
 #include "runtime/ops.h"
 
 namespace inkling::onnx_import {
@@ -51,12 +52,14 @@ class Importer {
 
  private:
   Result<void> evaluate(const Node& node);
+  Result<void> expect_small_values();
 
   Weights& weights_;
   std::vector<std::unordered_map<std::string, Imported>> scopes_{1};
   std::vector<std::shared_ptr<const Tensor>> known_;  // by value, as far as computed
   std::vector<std::size_t> producer_;                 // by value: its node
   std::size_t nodes_seen_ = 0;
+  std::size_t values_seen_ = 0;
   std::size_t known_bytes_ = 0;
   std::size_t nodes_run_ = 0;
   std::set<std::string> needed_;
@@ -155,12 +158,10 @@ std::span<const HandlerRow> shape_handlers();
 std::span<const HandlerRow> signal_handlers();
 std::span<const HandlerRow> training_handlers();
 
-// The DType of an ONNX element type; nothing for strings and complex numbers.
-std::optional<DType> dtype_from(std::int64_t element_type);
-// A tensor of the file. kUnsupported: strings, complex numbers, external data.
-Result<Tensor> read_tensor(const onnx::TensorProto& proto);
-
 Result<Shape> shape_from(std::span<const std::int64_t> dims);
+
+// The same for shapes that a handler makes up: an error latches in the graph.
+Shape shape_or_latch(Graph& g, std::span<const std::int64_t> dims);
 
 // Small things that several handler files say.
 ValueId whole_numbers(Graph& g, const Shape& shape, std::span<const std::int64_t> values);

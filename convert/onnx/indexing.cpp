@@ -96,7 +96,7 @@ Result<Tuples> tuples_of(NodeReader& n, const Shape& x, ValueId indices, std::si
   if (batch > 0) {
     auto starts = counting(batches);
     for (std::int64_t& start : starts) start *= named;
-    rows = add(g, rows, whole_numbers(g, *Shape::from(lead), starts));
+    rows = add(g, rows, whole_numbers(g, shape_or_latch(g, lead), starts));
   }
   INK_TRY(const Shape cut_shape, shape_from(cut));
   return Tuples{rows, cut_shape, without(cut_shape, 0)};

@@ -148,7 +148,7 @@ Labelled sum_out(Graph& g, const Labelled& x, const std::string& keep) {
       labels += x.labels[i];
     }
   }
-  return {reshape(g, sum_to(g, x.tensor, kept), *Shape::from(dims)), labels};
+  return {reshape(g, sum_to(g, x.tensor, kept), shape_or_latch(g, dims)), labels};
 }
 
 Labelled in_order(Graph& g, const Labelled& x, const std::string& labels) {
@@ -186,7 +186,7 @@ Labelled contract(Graph& g, Labelled a, Labelled b, const std::string& keep) {
   }
   const ValueId left_matrix = reshape(g, a.tensor, {batches, rows, inner});
   const ValueId y = matmul(g, left_matrix, reshape(g, b.tensor, {batches, inner, columns}));
-  return {reshape(g, y, *Shape::from(dims)), batch + left + right};
+  return {reshape(g, y, shape_or_latch(g, dims)), batch + left + right};
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

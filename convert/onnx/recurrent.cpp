@@ -67,7 +67,7 @@ ValueId stacked(Graph& g, std::vector<ValueId> parts) {
     const Shape s = g.shape(part);
     std::vector<std::int64_t> dims{1};
     dims.insert(dims.end(), s.dims().begin(), s.dims().end());
-    part = reshape(g, part, *Shape::from(dims));
+    part = reshape(g, part, shape_or_latch(g, dims));
   }
   return g.status() ? concat(g, parts, 0) : kNoValue;
 }

@@ -386,7 +386,8 @@ Result<void> trilu(NodeReader& n) {
     k = given[0];
   }
   const Shape s = n.shape(x);
-  if (s.rank() < 2 || s.elements() > kMadeElementsMax) return n.unsupported("matrices ", s);
+  if (s.rank() < 2 || s[s.rank() - 2] * s.back() > kMadeElementsMax)
+    return n.unsupported("matrices ", s);
   Graph& g = n.graph();
   const bool upper = n.flag("upper", true);
   const ValueId kept =

@@ -1,8 +1,9 @@
-// Tensors of an ONNX file: their element types, and their bytes from wherever the file keeps them.
+#include "convert/onnx/tensor_reader.h"
+
+#include <onnx/onnx_pb.h>
 
 #include <cstring>
-
-#include "convert/onnx/importer.h"
+#include <vector>
 
 namespace inkling::onnx_import {
 
@@ -70,7 +71,9 @@ Result<Tensor> elements(const onnx::TensorProto& proto, const TensorSpec& spec,
 
 Result<Tensor> read_tensor(const onnx::TensorProto& proto) {
   const std::vector<std::int64_t> dims(proto.dims().begin(), proto.dims().end());
-  INK_TRY(const Shape shape, shape_from(dims));
+  const auto shape = Shape::from(dims);
+  if (!shape)
+    return fail(ErrorCode::kCorrupt, "onnx: tensor '", proto.name(), "': ", shape.error().message);
   if (proto.data_location() == onnx::TensorProto::EXTERNAL)
     return fail(ErrorCode::kUnsupported, "onnx: tensor '", proto.name(),
                 "' lies in an external file");
@@ -81,7 +84,7 @@ Result<Tensor> read_tensor(const onnx::TensorProto& proto) {
                     ? onnx::TensorProto::DataType_Name(
                           static_cast<onnx::TensorProto::DataType>(proto.data_type()))
                     : concat(proto.data_type()));
-  const TensorSpec spec{*dtype, shape};
+  const TensorSpec spec{*dtype, *shape};
   switch (*dtype) {
     case DType::kF32:
       return elements<float>(proto, spec, proto.float_data());
@@ -103,7 +106,7 @@ Result<Tensor> read_tensor(const onnx::TensorProto& proto) {
     case DType::kBool: {
       INK_TRY(Tensor tensor, elements<std::uint8_t>(proto, spec, proto.int32_data()));
       auto* bytes = tensor.view().as<std::uint8_t>();
-      for (std::int64_t i = 0; i < shape.elements(); ++i) bytes[i] = bytes[i] != 0;
+      for (std::int64_t i = 0; i < shape->elements(); ++i) bytes[i] = bytes[i] != 0;
       return tensor;
     }
     case DType::kU8:

@@ -7,9 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "convert/onnx/importer.h"
-#include "convert/onnx/program.h"
-#include "runtime/ops/support.h"
+#include "convert/onnx/tensor_reader.h"
 
 namespace inkling::conformance {
 

@@ -1,79 +1,14 @@
 #include "convert/onnx/import.h"
 
 #include <gtest/gtest.h>
-#include <onnx/onnx_pb.h>
 
+#include <filesystem>
+
+#include "tests/convert/onnx/model_builder.h"
 #include "tests/runtime/support.h"
 
 namespace inkling {
 namespace {
-
-// A model of one node "n" over the float input x, with further inputs as initializers.
-class ModelBuilder {
- public:
-  explicit ModelBuilder(std::vector<std::int64_t> x = {1, 2, 4, 4}, std::int64_t opset = 13) {
-    model_.set_ir_version(8);
-    model_.add_opset_import()->set_version(opset);
-    auto* input = model_.mutable_graph()->add_input();
-    input->set_name("x");
-    auto* type = input->mutable_type()->mutable_tensor_type();
-    type->set_elem_type(onnx::TensorProto::FLOAT);
-    for (const std::int64_t size : x) {
-      auto* dim = type->mutable_shape()->add_dim();
-      if (size < 0)
-        dim->set_dim_param("?");
-      else
-        dim->set_dim_value(size);
-    }
-    model_.mutable_graph()->add_output()->set_name("y");
-  }
-
-  ModelBuilder& floats(const char* name, std::vector<std::int64_t> dims,
-                       std::vector<float> values) {
-    auto* tensor = initializer(name, dims, onnx::TensorProto::FLOAT);
-    tensor->mutable_float_data()->Assign(values.begin(), values.end());
-    return *this;
-  }
-  ModelBuilder& integers(const char* name, std::vector<std::int64_t> values) {
-    auto* tensor =
-        initializer(name, {static_cast<std::int64_t>(values.size())}, onnx::TensorProto::INT64);
-    tensor->mutable_int64_data()->Assign(values.begin(), values.end());
-    return *this;
-  }
-  onnx::NodeProto& node(const char* op, std::vector<std::string> inputs, const char* output = "y") {
-    auto* node = model_.mutable_graph()->add_node();
-    node->set_op_type(op);
-    node->set_name(concat("n_", op));
-    for (const std::string& name : inputs) node->add_input(name);
-    node->add_output(output);
-    return *node;
-  }
-  static void set(onnx::NodeProto& node, const char* name, std::vector<std::int64_t> values) {
-    auto* attribute = node.add_attribute();
-    attribute->set_name(name);
-    if (values.size() == 1) attribute->set_i(values[0]);
-    attribute->mutable_ints()->Assign(values.begin(), values.end());
-  }
-  onnx::ModelProto& proto() { return model_; }
-  Bytes bytes() const {
-    const std::string text = model_.SerializeAsString();
-    return {text.begin(), text.end()};
-  }
-  Result<Model> import(const onnx_import::Options& options = {}) const {
-    return onnx_import::import_model(bytes(), options);
-  }
-
- private:
-  onnx::TensorProto* initializer(const char* name, const std::vector<std::int64_t>& dims,
-                                 int type) {
-    auto* tensor = model_.mutable_graph()->add_initializer();
-    tensor->set_name(name);
-    tensor->set_data_type(type);
-    tensor->mutable_dims()->Assign(dims.begin(), dims.end());
-    return tensor;
-  }
-  onnx::ModelProto model_;
-};
 
 // Runs on x = 0, 1, 2, ...
 std::vector<float> run_counting(const Result<Model>& model) {
@@ -199,6 +134,43 @@ TEST(OnnxImport, SurvivesDamagedModels) {
     refused += !onnx_import::import_model(bad);
   }
   EXPECT_GT(refused, 1000u);
+}
+
+// Sizes that multiply to more than any tensor has are refused, wherever they meet.
+TEST(OnnxImport, RefusesShapesThatNoTensorCanBe) {
+  const std::int64_t large = std::int64_t{1} << 25;
+  ModelBuilder joined({large}, 13), flat({0, large, large}, 13), product({large, 1}, 13);
+  joined.input("z", onnx::TensorProto::FLOAT, {large});
+  auto* equation = joined.node("Einsum", {"x", "z"}).add_attribute();
+  equation->set_name("equation");
+  equation->set_s("i,j->ij");
+  EXPECT_FALSE(joined.import());
+  flat.node("Flatten", {"x"});
+  EXPECT_FALSE(flat.import());
+  product.input("z", onnx::TensorProto::FLOAT, {1, large});
+  product.node("MatMul", {"x", "z"});
+  EXPECT_FALSE(product.import());
+}
+
+// The same for every model of the ONNX backend tests, where they are installed.
+TEST(OnnxImport, SurvivesDamagedModelsOfEveryOp) {
+  const Path data = "/usr/share/libonnx-testdata/data";
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "libonnx-testdata is not installed";
+  std::size_t models = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(data)) {
+    if (entry.path().filename() != "model.onnx") continue;
+    const auto good = read_file(entry.path());
+    ASSERT_TRUE(good);
+    if (good->size() > 100000) continue;
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      Rng rng(seed + 100 * ++models, "damage");
+      Bytes bad = *good;
+      for (std::uint64_t i = 1 + rng.below(4); i-- > 0;)
+        bad[rng.below(bad.size())] = static_cast<std::uint8_t>(rng.next_u32());
+      (void)onnx_import::import_model(bad);
+    }
+  }
+  EXPECT_GT(models, 8000u);
 }
 
 }  // namespace
