@@ -40,6 +40,15 @@ class Builder {
   ValueId row_constant(std::span<const float> values) {
     return g.constant(Tensor::from<float>({1, size(values.size())}, values));
   }
+  // f32[d, past d]: the identity, once a past row.
+  ValueId repeated_identity() {
+    Tensor t = Tensor::zeros({DType::kF32, {d, past * d}});
+    const auto values = t.mutable_data<float>();
+    for (std::int64_t i = 0; i < d; ++i)
+      for (std::int64_t p = 0; p < past; ++p)
+        values[static_cast<std::size_t>(i * past * d + p * d + i)] = 1;
+    return g.constant(std::move(t));
+  }
   ValueId linear(const char* w, const char* b, ValueId x, std::int64_t inputs,
                  std::int64_t outputs) {
     return add(g, matmul(g, x, weights(w, inputs, outputs)), zeros(b, outputs));
@@ -116,15 +125,17 @@ Context edgerec_context(Builder& b, const Inputs& in) {
   const ValueId behaviour =
       run_gru(b, "trunk/behaviour", "trunk/behaviour_bias", "trunk/behaviour_state", in.past);
   const ValueId list = run_gru(b, "trunk/list", "trunk/list_bias", "trunk/list_state", in.item);
-  // Additive attention: v . tanh(list W + behaviour U).
-  const ValueId asked =
-      reshape(g, matmul(g, list, b.weights("trunk/query", b.d, b.d)), {b.rows, 1, b.d});
+  // Additive attention: v . tanh(list W + behaviour U), for all past rows side by side: W and v
+  // stand once for each of them, which constant folding does beforehand in a frozen model.
+  const std::int64_t wide = b.past * b.d;
+  const ValueId query = matmul(g, b.weights("trunk/query", b.d, b.d), b.repeated_identity());
   const ValueId offered =
-      reshape(g, matmul(g, behaviour, b.weights("trunk/key", b.d, b.d)), {1, b.past, b.d});
-  const ValueId both = tanh(g, add(g, asked, offered));  // f32[rows, past, d]
-  const ValueId v = reshape(g, b.weights("trunk/attention", b.d, 1), {1, 1, b.d});
-  const ValueId likeness =
-      reshape(g, sum_to(g, mul(g, both, v), {b.rows, b.past, 1}), {b.rows, b.past});
+      reshape(g, matmul(g, behaviour, b.weights("trunk/key", b.d, b.d)), {1, wide});
+  const ValueId both = tanh(g, add(g, matmul(g, list, query), offered));  // f32[rows, past d]
+  const ValueId v =
+      matmul(g, reshape(g, b.weights("trunk/attention", b.d, 1), {1, b.d}), b.repeated_identity());
+  const ValueId weighed = reshape(g, mul(g, both, v), {b.rows, b.past, b.d});
+  const ValueId likeness = reshape(g, sum_to(g, weighed, {b.rows, b.past, 1}), {b.rows, b.past});
   const ValueId value = add(g, behaviour, in.past);
   return {list, attend(b, add(g, likeness, absence(b, in.present)), value)};
 }

@@ -148,7 +148,7 @@ struct BehaviorLog::State {
   struct Store {
     Database database;
     Statement insert;
-    Statement data_version;
+    Statement data_version, newest_id, delete_aged;
     std::int64_t version_seen = kNotCounted;  // SQLite's counter of other connections' commits
     std::uint64_t rows = 0;
   };
@@ -165,6 +165,9 @@ struct BehaviorLog::State {
   Result<void> count_rows();
   Result<void> append_once(std::span<const Event> events);
   Result<void> prune();
+  Result<std::int64_t> newest_id();
+  Result<std::uint64_t> run_delete(Statement& statement,
+                                   std::initializer_list<std::int64_t> parameters);
   Result<std::uint64_t> delete_where(std::string_view condition,
                                      std::initializer_list<std::int64_t> parameters);
   Result<std::uint64_t> forget_where(std::string_view condition,
@@ -191,6 +194,8 @@ Result<void> BehaviorLog::State::open_store() {
   INK_CHECK_OK(database.migrate(kApplication, kSchema));
   INK_TRY(Statement insert_row, database.prepare(kInsert));
   INK_TRY(Statement data_version, database.prepare("PRAGMA data_version"));
+  INK_TRY(Statement newest_id, database.prepare("SELECT max(id) FROM event"));
+  INK_TRY(Statement delete_aged, database.prepare("DELETE FROM event WHERE time_ms < ?"));
   INK_TRY(const std::int64_t in_table, database.integer("SELECT count(*) FROM event NOT INDEXED"));
   INK_TRY(const std::int64_t in_index,
           database.integer("SELECT count(*) FROM event INDEXED BY event_time"));
@@ -200,7 +205,9 @@ Result<void> BehaviorLog::State::open_store() {
   }
   store.emplace(Store{.database = std::move(database),
                       .insert = std::move(insert_row),
-                      .data_version = std::move(data_version)});
+                      .data_version = std::move(data_version),
+                      .newest_id = std::move(newest_id),
+                      .delete_aged = std::move(delete_aged)});
   return count_rows();
 }
 
@@ -229,11 +236,19 @@ Result<void> BehaviorLog::State::count_rows() {
   return {};
 }
 
+// 0 in an empty log.
+Result<std::int64_t> BehaviorLog::State::newest_id() {
+  INK_TRY([[maybe_unused]] const bool row, store->newest_id.step());
+  const std::int64_t id = store->newest_id.integer(0);
+  store->newest_id.reset();
+  return id;
+}
+
 Result<void> BehaviorLog::State::append_once(std::span<const Event> events) {
   const auto write = [&]() -> Result<void> {
     INK_TRY(Transaction transaction, Transaction::begin(store->database));
     INK_CHECK_OK(count_rows());
-    INK_TRY(std::int64_t id, store->database.integer("SELECT max(id) FROM event"));
+    INK_TRY(std::int64_t id, newest_id());
     if (id < 0 || id > std::numeric_limits<std::int64_t>::max() - std::int64_t{kAppendEventsMax})
       return fail(ErrorCode::kCorrupt, path.string(), ": row id ", id, " is out of range");
     for (const Event& event : events) INK_CHECK_OK(insert(store->insert, {++id, event}));
@@ -250,7 +265,7 @@ Result<void> BehaviorLog::State::prune() {
   const Retention& keep = options.retention;
   std::int64_t oldest_ms = 0;
   if (!__builtin_sub_overflow(clock->unix_ms(), keep.age_ms_max, &oldest_ms))
-    INK_CHECK_OK(delete_where("time_ms < ?", {oldest_ms}));
+    INK_CHECK_OK(run_delete(store->delete_aged, {oldest_ms}));
   const auto drop_oldest = [&](std::uint64_t count) {
     return delete_where("id IN (SELECT id FROM event ORDER BY time_ms, id LIMIT ?)",
                         {static_cast<std::int64_t>(count)});
@@ -270,6 +285,11 @@ Result<std::uint64_t> BehaviorLog::State::delete_where(
     std::string_view condition, std::initializer_list<std::int64_t> parameters) {
   INK_TRY(Statement statement,
           store->database.prepare(concat("DELETE FROM event WHERE ", condition)));
+  return run_delete(statement, parameters);
+}
+
+Result<std::uint64_t> BehaviorLog::State::run_delete(
+    Statement& statement, std::initializer_list<std::int64_t> parameters) {
   int number = 0;
   for (const std::int64_t parameter : parameters) statement.bind_integer(++number, parameter);
   INK_CHECK_OK(statement.run());
@@ -367,7 +387,7 @@ Result<std::uint64_t> BehaviorLog::erase_all() { return state_->forget_where("tr
 
 Result<std::uint64_t> BehaviorLog::last_id() {
   return state_->guarded([&]() -> Result<std::uint64_t> {
-    INK_TRY(const std::int64_t id, state_->store->database.integer("SELECT max(id) FROM event"));
+    INK_TRY(const std::int64_t id, state_->newest_id());
     return loaded(id);
   });
 }
