@@ -17,6 +17,7 @@ static_assert(kTaskModelBytesMax + 2 * kPlanBytesMax <= kValueBytesMax);
 constexpr std::string_view kSeatKey = "round/seat";
 constexpr std::string_view kRecordKey = "round/record";
 constexpr std::string_view kLastKey = "round/last";
+constexpr std::uint32_t kLostRetryMs = 1000;
 
 Result<std::optional<Bytes>> find(KeyValue& state, std::string_view key) {
   auto value = state.get(key);
@@ -96,6 +97,7 @@ struct Participant::Round {
   secagg::Client client;
   std::uint8_t last_type = 0;  // of the server's newest message
   bool input_given = false;
+  bool is_lost = false;  // the server has gone on without this device
 };
 
 secagg::Identity Participant::identity() const {
@@ -127,6 +129,7 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
     if (report.seat != Seat::kTaken) return report;
     report.attempt = found.invitation.attempt;
     INK_CHECK_OK(play_seat(std::move(found.invitation), train, report));
+    if (report.seat == Seat::kWait) return report;
     if (report.gave_update || !found.resumed) return report;
   }
 }
@@ -154,7 +157,12 @@ Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
   const Result<void> played = play(round, train, report);
   if (!played && played.error().code == ErrorCode::kNetwork)
     return tl::unexpected<Error>(played.error());
-  INK_CHECK_OK(leave(round.seat.attempt));  // played, or broken
+  INK_CHECK_OK(leave(round.seat.attempt));  // played, lost, or broken
+  if (round.is_lost) {
+    report.seat = Seat::kWait;
+    report.retry_ms = kLostRetryMs;
+    return {};
+  }
   INK_CHECK_OK(played);
   report.result = round.client.result();
   return {};
@@ -170,12 +178,32 @@ Result<void> Participant::leave(const secagg::Attempt& attempt) {
   return state_.apply({{kLastKey, encode_attempt(attempt)}, {kRecordKey}, {kSeatKey}});
 }
 
+// A refusal of this kind says that the round goes on without this device, or is no more.
+Result<Bytes> Participant::ask(Round& round, std::string_view what, ByteSpan body) {
+  auto answer = transport_.exchange(concat(round.path, what), body, spec_.patience_ms);
+  round.is_lost = !answer && (answer.error().code == ErrorCode::kNotFound ||
+                              answer.error().code == ErrorCode::kFailedPrecondition);
+  return answer;
+}
+
+// What all phases may take, and as much again for training and a slow network.
+std::int64_t Participant::longest_ms(const Round& round) const {
+  std::int64_t longest_ms = spec_.patience_ms;
+  if (!round.client.config()) return longest_ms;
+  for (const std::uint32_t phase_ms : round.client.config()->phase_ms) longest_ms += 2 * phase_ms;
+  return longest_ms;
+}
+
 Result<void> Participant::play(Round& round, const LocalTraining& train, Participation& report) {
+  const std::int64_t start_ms = clock_.steady_ms();
   while (!is_over(round.client.phase())) {
+    if (clock_.steady_ms() - start_ms > longest_ms(round)) {
+      return fail(ErrorCode::kNetwork, "participant: round ", attempt_text(round.seat.attempt),
+                  " has not ended within ", longest_ms(round), " ms");
+    }
     report.gave_update = round.client.phase() >= secagg::ClientPhase::kMasked;
     const Bytes have = {round.last_type};
-    INK_TRY(const Bytes message,
-            transport_.exchange(round.path + "/poll", have, spec_.patience_ms));
+    INK_TRY(const Bytes message, ask(round, "/poll", have));
     if (message.empty()) continue;  // a long poll that ended without news
     report.bytes_down += message.size();
     INK_TRY(const secagg::Envelope envelope, secagg::open_envelope(message));
@@ -253,7 +281,7 @@ Result<void> Participant::send(Round& round, const secagg::Reply& reply, Partici
   // Each record of a round holds the secrets of the one before; leave() overwrites them all.
   INK_TRY(const Bytes sealed, seal_record(identity_, reply.record, entropy_));
   INK_CHECK_OK(state_.supersede(kRecordKey, sealed));
-  INK_CHECK_OK(transport_.exchange(round.path + "/message", reply.to_send, spec_.patience_ms));
+  INK_CHECK_OK(ask(round, "/message", reply.to_send));
   report.bytes_up += reply.to_send.size();
   if (spec_.progress) spec_.progress(secagg::message_type_name(sent.type));
   return {};

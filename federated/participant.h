@@ -94,6 +94,8 @@ class Participant {
   Result<void> play_seat(Invitation seat, const LocalTraining& train, Participation& report);
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
+  Result<Bytes> ask(Round& round, std::string_view what, ByteSpan body);
+  std::int64_t longest_ms(const Round& round) const;
   Result<void> check_budget(const Round& round);
   Result<void> enter_in_ledger(const Round& round, std::uint64_t bytes);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);

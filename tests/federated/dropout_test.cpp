@@ -141,6 +141,24 @@ TEST(Dropout, RandomCohortsAndPlans) {
   EXPECT_GT(sums, 2);
 }
 
+// The largest cohort that a test can afford: every client checks every other's signatures.
+TEST(Dropout, TwoHundredClientsOfWhomSomeGoInEveryPhase) {
+  constexpr std::uint32_t kClients = 200;
+  Config config = small_config(kClients);
+  config.n_min = 150;
+  config.gamma_ppm = 50'000;
+  config.delta_ppm = 100'000;
+  config.mode = Mode::kSemiMalicious;
+  const auto shape = graph_shape(kClients, config);
+  ASSERT_TRUE(shape);
+  ASSERT_LT(shape->degree, kClients - 1);
+  DropPlan plan(kClients, ServerPhase::kDone);
+  Rng rng(8, "who-goes");
+  for (int i = 0; i < 12; ++i) plan[rng.below(kClients)] = kDropPhases[i % 4];
+  ASSERT_TRUE(should_succeed(config, plan));
+  EXPECT_TRUE(check_plan(config, plan));
+}
+
 // The first prototype of this protocol lost secrets here: its neighbours were index neighbours.
 TEST(Dropout, ContiguousIndicesOnASparseGraph) {
   constexpr std::uint32_t kClients = 40;

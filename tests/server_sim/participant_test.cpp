@@ -57,6 +57,70 @@ TEST_F(ParticipantTest, RefusesAnAttemptThatItHasFinished) {
   EXPECT_EQ(again.sent, 0);
 }
 
+TEST_F(ParticipantTest, AsksForAnotherSeatWhenTheRoundWentOnWithoutIt) {
+  TaskWorld world(folder_, kDevices);
+  const Bytes invitation = world.join(0).value();
+  const Bytes offer = world.coordinator->poll(device_id(0), {1, 1}, 0).value();
+  for (const ErrorCode code : {ErrorCode::kNotFound, ErrorCode::kFailedPrecondition}) {
+    class TooLate final : public Transport {
+     public:
+      TooLate(Bytes seat, Bytes message, ErrorCode code)
+          : seat_(std::move(seat)), message_(std::move(message)), code_(code) {}
+      Result<Bytes> exchange(std::string_view path, ByteSpan, std::int64_t) override {
+        if (path.ends_with("/join")) return seat_;
+        if (path.ends_with("/poll")) return message_;
+        return fail(code_, "not expected in this phase");
+      }
+
+     private:
+      Bytes seat_, message_;
+      ErrorCode code_;
+    } late(invitation, offer, code);
+    TestDevice& device = world.devices[0];
+    ASSERT_TRUE(device.state->erase_all());
+    federated::Participant participant({.authority = task_authority().public_key(), .policy = {}},
+                                       device.identity, late, *device.state, *device.entropy,
+                                       world.clock);
+    const auto report = participant.take_part({});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->seat, federated::Seat::kWait);
+    EXPECT_GT(report->retry_ms, 0u);
+    EXPECT_EQ(device.state->names("round/").value(), std::vector<std::string>{"round/last"});
+  }
+}
+
+TEST_F(ParticipantTest, DoesNotWaitForEverForARoundToEnd) {
+  TaskWorld world(folder_, kDevices);
+  const Bytes invitation = world.join(0).value();
+  const Bytes offer = world.coordinator->poll(device_id(0), {1, 1}, 0).value();
+  class Silent final : public Transport {
+   public:
+    Silent(Bytes seat, Bytes message, VirtualClock& clock)
+        : seat_(std::move(seat)), message_(std::move(message)), clock_(clock) {}
+    Result<Bytes> exchange(std::string_view path, ByteSpan body, std::int64_t) override {
+      if (path.ends_with("/join")) return seat_;
+      if (path.ends_with("/message")) return Bytes();
+      if (body[0] == 0) return message_;
+      clock_.advance(10'000);  // a long poll without news, for ever
+      ++polls;
+      return Bytes();
+    }
+    int polls = 0;
+
+   private:
+    Bytes seat_, message_;
+    VirtualClock& clock_;
+  } silent(invitation, offer, world.clock);
+  TestDevice& device = world.devices[0];
+  federated::Participant participant({.authority = task_authority().public_key(), .policy = {}},
+                                     device.identity, silent, *device.state, *device.entropy,
+                                     world.clock);
+  const auto report = participant.take_part({});
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, ErrorCode::kNetwork);
+  EXPECT_GT(silent.polls, 1);
+}
+
 TEST_F(ParticipantTest, RefusesACohortBelowItsFloor) {
   TaskWorld world(folder_, kDevices);
   world.devices[1].policy.n_min = world.spec.config.n_min + 1;
