@@ -58,6 +58,12 @@ function(ink_flatbuffer NAME)
   target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endfunction()
 
+# The programs that tests labelled fast run: what ./check builds with sanitizers.
+add_custom_target(fast_tests)
+function(ink_fast_program target)
+  add_dependencies(fast_tests ${target})
+endfunction()
+
 # ink_test(NAME SOURCES ... [LAYERS ...] [PRIVATE ...] [LABEL fast|slow]): one GoogleTest program.
 function(ink_test NAME)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LAYERS;PRIVATE" ${ARGN})
@@ -70,6 +76,9 @@ function(ink_test NAME)
   endforeach()
   if(NOT ARG_LABEL)
     set(ARG_LABEL fast)
+  endif()
+  if(ARG_LABEL STREQUAL fast)
+    ink_fast_program(${target})
   endif()
   add_test(NAME ${NAME} COMMAND ${target})
   set_tests_properties(${NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
