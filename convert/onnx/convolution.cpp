@@ -23,7 +23,7 @@ using Geometry = std::vector<Axis>;  // one a spatial axis
 inline constexpr std::int64_t kExtentMax = 1 << 20;  // of kernels, strides, dilations and pads
 
 // The windows of a Conv or Pool node over x[n, c, ...].
-Result<Geometry> geometry_of(NodeReader& n, const Shape& x, std::span<const std::int64_t> kernel) {
+Result<Geometry> geometry_of(NodeReader& n, Shape x, std::span<const std::int64_t> kernel) {
   if (x.rank() < 3 || x.rank() > 5)
     return n.unsupported("an input of rank ", x.rank(), ", expected 1 to 3 spatial axes");
   const std::size_t axes = x.rank() - 2;
@@ -170,7 +170,7 @@ struct Spread {
   std::int64_t out, full;
 };
 
-Result<std::vector<Spread>> spreads_of(NodeReader& n, const Shape& x,
+Result<std::vector<Spread>> spreads_of(NodeReader& n, Shape x,
                                        std::span<const std::int64_t> kernel) {
   const std::size_t axes = x.rank() - 2;
   const auto strides = n.integers_attribute("strides"), pads = n.integers_attribute("pads");

@@ -29,7 +29,7 @@ Result<void> gather_op(NodeReader& n) {
 
 // For each index at place i of a tensor shaped like x but for one axis: the place in x, flattened,
 // of the element that it names.
-Result<ValueId> flat_places(NodeReader& n, const Shape& x, ValueId indices, std::size_t axis) {
+Result<ValueId> flat_places(NodeReader& n, Shape x, ValueId indices, std::size_t axis) {
   const Shape shape = n.shape(indices);
   if (shape.rank() != x.rank()) return n.corrupt("indices ", shape, " into ", x);
   const auto strides = strides_of(x);
@@ -64,7 +64,7 @@ struct Tuples {
   Shape inner;   // what one tuple names
 };
 
-Result<Tuples> tuples_of(NodeReader& n, const Shape& x, ValueId indices, std::size_t batch) {
+Result<Tuples> tuples_of(NodeReader& n, Shape x, ValueId indices, std::size_t batch) {
   const Shape shape = n.shape(indices);
   if (shape.rank() <= batch || x.rank() <= batch) return n.corrupt("indices ", shape, " into ", x);
   const std::int64_t depth = shape.back();

@@ -15,7 +15,7 @@ struct Reduction {
   bool nothing = false;  // no axes, and the node says that this means none
 };
 
-Result<Reduction> reduction_of(NodeReader& n, const Shape& from) {
+Result<Reduction> reduction_of(NodeReader& n, Shape from) {
   INK_TRY(auto axes, n.axes(1, from.rank()));
   Reduction r{from, {}, 1, axes.empty() && n.flag("noop_with_empty_axes")};
   if (axes.empty()) axes = counting(static_cast<std::int64_t>(from.rank()));
