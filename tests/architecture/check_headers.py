@@ -13,7 +13,8 @@ import sys
 
 import check_layers
 
-FLAGS = ["-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror"]
+FLAGS = ["-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror",
+         "-DONNX_ML=1", "-DONNX_NAMESPACE=onnx"]  # which of its headers libonnx chooses
 
 
 def compile_alone(root, build, compiler, header):
