@@ -64,9 +64,14 @@ class BadModel(unittest.TestCase):
                 self.check(CORRUPT, ["flipped.ink"], "inspect", self.changed("flipped.ink", flip))
 
     def test_an_op_that_is_not_supported_is_named_with_its_node(self):
-        self.check(CORRUPT, ["op Resize is not supported", "node 'p2o.Resize.0'"], "convert",
-                   self.onnx / "ch_PP-OCRv4_det_infer.onnx", "-o", self.folder / "det.ink",
-                   "--shape", "x=1,3,64,64")
+        # A real model, with one op renamed (NodeProto.op_type is field 4).
+        known, unknown = b"\x22\x06Resize", b"\x22\x06Rescue"
+        data = (self.onnx / "ch_PP-OCRv4_det_infer.onnx").read_bytes()
+        self.assertIn(known, data)
+        path = self.folder / "det.onnx"
+        path.write_bytes(data.replace(known, unknown, 1))
+        self.check(CORRUPT, ["op Rescue is not supported", "node 'p2o.Resize."], "convert", path,
+                   "-o", self.folder / "det.ink", "--shape", "x=1,3,64,64")
         self.assertFalse((self.folder / "det.ink").exists())
 
     def test_a_file_that_is_no_model(self):
