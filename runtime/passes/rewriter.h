@@ -29,8 +29,9 @@ class Rewriter {
   std::vector<ValueId> now_;
 };
 
-// A node may be folded into a constant that is no larger than its inputs, or than this.
-inline constexpr std::size_t kFoldedBytesFree = 64;
+// A node may be folded into a constant that is no larger than its inputs, or than this: room for
+// one number a channel, so that a batch norm whose epsilon is repeated for each channel folds away.
+inline constexpr std::size_t kFoldedBytesFree = 16384;
 
 // Computes the graph's last node where all its inputs are constants, and gives its results as
 // constants; false and unchanged otherwise. The node itself stays until eliminate().

@@ -47,6 +47,17 @@ TEST(FoldConstants, ComputesWhatDoesNotDependOnInputs) {
   expect_same(g, *after);
 }
 
+// 1 / sqrt(variance + epsilon), with the epsilon repeated for each of many channels.
+TEST(FoldConstants, ComputesTheScalesOfABatchNormOfAnyWidth) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 2, 2, 2048}});
+  const ValueId variance = abs(g, g.constant(random({2048}, 1)));
+  g.output("y", div(g, x, sqrt(g, shift(g, variance, 1e-3))));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kSqrt), 0u);
+}
+
 TEST(FoldConstants, DoesNotBlowUpARepetition) {
   Graph g;
   g.output("y", broadcast_to(g, g.constant(random({1}, 1)), {1000, 1000}));
