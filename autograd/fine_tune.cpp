@@ -38,32 +38,23 @@ bool is_f32_constant(const Graph& g, ValueId id) {
   return g.value(id).kind == ValueKind::kConstant && g.spec(id).dtype == DType::kF32;
 }
 
-// f32[1, f]: feature maps averaged over their positions. Channels stand last, or second in a model
-// that came channels-first.
-ValueId flat_features(Graph& g, ValueId x, bool channels_first) {
+// f32[1, f]: feature maps [1, ..., channels] averaged over their positions.
+ValueId flat_features(Graph& g, ValueId x) {
   const Shape shape = g.shape(x);
   if (shape.rank() < 2) return reshape(g, x, {1, shape.elements()});
   if (shape.rank() == 2) return x;
   std::vector<std::int64_t> axes;
-  std::int64_t kept = 1;
-  const std::size_t channels = channels_first ? 1 : shape.rank() - 1;
-  for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
-    if (axis != channels) {
-      axes.push_back(static_cast<std::int64_t>(axis));
-    } else {
-      kept = shape[axis];
-    }
-  }
-  return reshape(g, mean_axes(g, x, axes), {shape[0], kept});
+  for (std::size_t axis = 1; axis + 1 < shape.rank(); ++axis)
+    axes.push_back(static_cast<std::int64_t>(axis));
+  return reshape(g, mean_axes(g, x, axes), {shape[0], shape.back()});
 }
 
 // The graph up to `features`, which becomes its only output.
-Result<Graph> keep_up_to(const Graph& source, ValueId features, bool channels_first,
-                         bool keep_scales) {
+Result<Graph> keep_up_to(const Graph& source, ValueId features, bool keep_scales) {
   Rewriter rewriter(source);
   for (const Node& node : source.nodes()) rewriter.copy(node);
   Graph& g = rewriter.graph();
-  g.output(kFeatures, flat_features(g, rewriter.now(features), channels_first));
+  g.output(kFeatures, flat_features(g, rewriter.now(features)));
   INK_CHECK_OK(g.status());
   return simplify(g, keep_scales);
 }
@@ -297,11 +288,6 @@ bool follows_a_head(OpKind op) {
   }
 }
 
-bool is_channels_first(const Graph& g) {
-  const Shape& s = g.shape(g.inputs()[0]);
-  return s.rank() == 4 && s[1] <= 4 && s[3] > 4;
-}
-
 Result<ValueId> head_input(const Graph& g) {
   const auto producers = producers_of(g);
   ValueId at = g.outputs()[0].value;
@@ -349,17 +335,18 @@ Result<Graph> cut_head(const Graph& classifier, std::string_view features_name, 
                 classifier.inputs().size(), " inputs and ", classifier.outputs().size(),
                 " outputs, expected one input and at least one output");
   }
-  const bool channels_first = is_channels_first(classifier);
+  // Simplified, images are channels-last.
+  INK_TRY(const Graph g, simplify(classifier, keep_scales));
   if (features_name.empty()) {
-    INK_TRY(const Graph g, simplify(classifier, keep_scales));
     INK_TRY(const ValueId features, head_input(g));
-    return keep_up_to(g, features, false, keep_scales);
+    return keep_up_to(g, features, keep_scales);
   }
-  for (std::size_t v = 0; v < classifier.values().size(); ++v) {
+  const auto producers = producers_of(g);
+  for (std::size_t v = 0; v < g.values().size(); ++v) {
     const ValueId id{static_cast<std::uint32_t>(v)};
-    if (classifier.value(id).kind == ValueKind::kResult &&
-        classifier.value(id).name == features_name)
-      return keep_up_to(classifier, id, channels_first, keep_scales);
+    const Node* node = producers[v];
+    if (node == nullptr || g.value(id).name != features_name) continue;
+    return keep_up_to(g, node->op == OpKind::kTranspose ? node->inputs[0] : id, keep_scales);
   }
   return fail(ErrorCode::kNotFound, "fine-tuning: the model has no value named '", features_name,
               "'");

@@ -30,7 +30,8 @@ Result<Graph> fold_scales(const Graph& graph);
 // linear op before them. A fused graph cannot be differentiated.
 Result<Graph> fuse(const Graph& graph);
 
-// All but fuse: what can still be differentiated. Scales of channels stay nodes of their own if asked for.
+// All but fuse: what can still be differentiated. Scales of channels stay nodes of their own if
+// asked for.
 Result<Graph> simplify(const Graph& graph, bool keep_scales = false);
 Result<Graph> optimize(const Graph& graph);
 

@@ -58,6 +58,16 @@ TEST(FoldConstants, ComputesTheScalesOfABatchNormOfAnyWidth) {
   EXPECT_EQ(count(*after, OpKind::kSqrt), 0u);
 }
 
+// A bias on a small picture: as a whole picture of constants it could not be fused.
+TEST(FoldConstants, KeepsARepetitionThatMeetsAResult) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 6, 6, 4}});
+  g.output("y", add(g, x, g.constant(random({1, 1, 1, 4}, 1))));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kBroadcastTo), 1u);
+}
+
 TEST(FoldConstants, DoesNotBlowUpARepetition) {
   Graph g;
   g.output("y", broadcast_to(g, g.constant(random({1}, 1)), {1000, 1000}));

@@ -74,7 +74,7 @@ struct Rows {
   std::string input;
   std::size_t row_size = 0;
   std::function<void(std::size_t row, std::size_t epoch, std::span<float> to)> fill;
-  Tensor features;  // of sets.train, by row; empty unless cached
+  Tensor features;  // of the rows that are used; empty unless cached
 };
 
 Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
@@ -97,17 +97,21 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   }
   const auto batched = with_batch(plan.base, kFeatureBatch);
   INK_TRY(Session session, Session::create(batched ? *batched : plan.base, {.threads = s.threads}));
-  INK_TRY(rows.features,
-          compute_features(session, plan.input.name, "features", plan.sets.train.count(),
-                           [&](std::size_t row, std::span<float> to) {
-                             plan.input.fill(plan.sets.train.picture(row), to);
-                           }));
+  std::vector<std::size_t> used = plan.train_rows;
+  used.insert(used.end(), plan.validation_rows.begin(), plan.validation_rows.end());
+  INK_TRY(rows.features, compute_features(session, plan.input.name, "features", used.size(),
+                                          [&](std::size_t i, std::span<float> to) {
+                                            plan.input.fill(plan.sets.train.picture(used[i]), to);
+                                          }));
+  std::vector<std::size_t> place(plan.sets.train.count());
+  for (std::size_t i = 0; i < used.size(); ++i) place[used[i]] = i;
   rows.row_size = static_cast<std::size_t>(rows.features.shape()[1]);
   rows.base = features_base(rows.features.shape()[1]);
   rows.input = "features";
-  rows.fill = [features = rows.features.data<float>(), width = rows.row_size](
-                  std::size_t row, std::size_t, std::span<float> to) {
-    std::copy_n(features.begin() + static_cast<std::ptrdiff_t>(row * width), width, to.begin());
+  rows.fill = [features = rows.features.data<float>(), width = rows.row_size,
+               place = std::move(place)](std::size_t row, std::size_t, std::span<float> to) {
+    std::copy_n(features.begin() + static_cast<std::ptrdiff_t>(place[row] * width), width,
+                to.begin());
   };
   return rows;
 }
