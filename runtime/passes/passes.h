@@ -4,6 +4,8 @@
 // Inputs, variables, outputs and updates keep their names and order; everything else may change.
 // Each pass can be run by itself and is tested by itself.
 
+#include <span>
+
 #include "runtime/graph.h"
 
 namespace inkling {
@@ -30,10 +32,18 @@ Result<Graph> fold_scales(const Graph& graph);
 // linear op before them. A fused graph cannot be differentiated.
 Result<Graph> fuse(const Graph& graph);
 
-// All but fuse: what can still be differentiated. Scales of channels stay nodes of their own if
-// asked for.
+// The passes above in the order in which a graph goes through them; some more than once.
+struct Pass {
+  const char* name;
+  Result<Graph> (*run)(const Graph&);
+};
+std::span<const Pass> passes();
+
+Result<Graph> optimize(const Graph& graph);  // through all of them
+
+// Through those before fuse: what can still be differentiated. Scales of channels stay nodes of
+// their own if asked for.
 Result<Graph> simplify(const Graph& graph, bool keep_scales = false);
-Result<Graph> optimize(const Graph& graph);
 
 // The same computation on `batch` examples at once, where `graph` computes it on one: the first
 // axis of its inputs, now 1, becomes `batch`, and so does that of all that depends on them.

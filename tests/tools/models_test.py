@@ -58,6 +58,15 @@ class Models(unittest.TestCase):
         self.assertAlmostEqual(a[0], b[0], places=6)
         self.assertIn("metadata", self.good("inspect", self.at / "w.ink"))
 
+    def test_inspect_shows_what_each_pass_does(self):
+        model = RECORDED / "@gutenye.ocr-models.ch_ppocr_mobile_v2.0_cls_infer" / "model.onnx"
+        rows = json.loads(self.good("inspect", model, "--shape", "x=1,3,48,192", "--passes", "--json"))
+        self.assertEqual("as given", rows[0]["pass"])
+        by_pass = {row["pass"]: row["changed"] for row in rows}
+        self.assertLess(by_pass["fold_scales"]["mul"], -30)  # its batch norms fold away
+        self.assertLess(by_pass["fuse"]["clamp"], -10)
+        self.assertIn("fuse: ", self.good("inspect", model, "--shape", "x=1,3,48,192", "--passes"))
+
     def test_a_model_whose_branch_depends_on_an_input_runs(self):
         """Silero: the sample rate chooses the network."""
         model = RECORDED / "@ricky0123.vad-web.silero_vad_v5" / "model.onnx"
