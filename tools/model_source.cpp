@@ -45,7 +45,7 @@ void add_model_options(CLI::App& app, ModelSource& source, const char* what) {
 }
 
 bool is_model_file(ByteSpan bytes) {
-  return as_text(bytes.first(std::min(bytes.size(), kModelMagic.size()))) == kModelMagic;
+  return kModelMagic.starts_with(as_text(bytes.first(std::min(bytes.size(), kModelMagic.size()))));
 }
 
 Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option) {

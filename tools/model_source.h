@@ -25,7 +25,7 @@ void add_model_options(CLI::App& app, ModelSource& source, const char* what);
 // shapes are fixed. The rest as open_model and import_model.
 Result<Model> load_model(const ModelSource& source);
 
-bool is_model_file(ByteSpan bytes);
+bool is_model_file(ByteSpan bytes);  // or the beginning of one that was cut short
 
 // "NAME=FILE.npy", read.
 Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option);
