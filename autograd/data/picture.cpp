@@ -1,44 +1,81 @@
 #include "autograd/data/picture.h"
 
-#include <stb_image.h>
+#include <png.h>
 #include <stb_image_resize.h>
-#include <stb_image_write.h>
+#include <turbojpeg.h>
 
-#include <climits>
 #include <memory>
 
 namespace inkling {
 
 namespace {
 
-struct FreePixels {
-  void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
+Result<void> expect_few_pixels(std::size_t height, std::size_t width) {
+  if (height == 0 || width == 0) return fail(ErrorCode::kCorrupt, "picture: no pixels");
+  if (width > kPicturePixelsMax / height) {
+    return fail(ErrorCode::kResourceLimit, "picture: ", height, " x ", width, " pixels, limit ",
+                kPicturePixelsMax);
+  }
+  return {};
+}
+
+struct DestroyJpeg {
+  void operator()(void* handle) const { tjDestroy(handle); }
 };
+
+Result<Picture> decode_jpeg(ByteSpan file, std::size_t channels) {
+  const std::unique_ptr<void, DestroyJpeg> handle(tjInitDecompress());
+  const auto broken = [&] {
+    return fail(ErrorCode::kCorrupt, "picture: JPEG: ", tjGetErrorStr2(handle.get()));
+  };
+  int width = 0, height = 0, subsampling = 0, colors = 0;
+  if (tjDecompressHeader3(handle.get(), file.data(), file.size(), &width, &height, &subsampling,
+                          &colors) != 0)
+    return broken();
+  if (channels == 0) channels = colors == TJCS_GRAY ? 1 : 3;
+  Picture picture{{static_cast<std::size_t>(height), static_cast<std::size_t>(width), channels},
+                  {}};
+  INK_CHECK_OK(expect_few_pixels(picture.size.height, picture.size.width));
+  picture.pixels.resize(picture.size.bytes());
+  if (tjDecompress2(handle.get(), file.data(), file.size(), picture.pixels.data(), width, 0, height,
+                    channels == 1 ? TJPF_GRAY : TJPF_RGB, 0) != 0)
+    return broken();
+  return picture;
+}
+
+struct FreePng {
+  void operator()(png_image* image) const { png_image_free(image); }
+};
+
+Result<Picture> decode_png(ByteSpan file, std::size_t channels) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  const std::unique_ptr<png_image, FreePng> owner(&image);
+  const auto broken = [&] {
+    return fail(ErrorCode::kCorrupt, "picture: PNG: ", static_cast<const char*>(image.message));
+  };
+  if (png_image_begin_read_from_memory(&image, file.data(), file.size()) == 0) return broken();
+  if (channels == 0) channels = (image.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
+  Picture picture{{image.height, image.width, channels}, {}};
+  INK_CHECK_OK(expect_few_pixels(picture.size.height, picture.size.width));
+  picture.pixels.resize(picture.size.bytes());
+  image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  if (png_image_finish_read(&image, nullptr, picture.pixels.data(), 0, nullptr) == 0)
+    return broken();
+  return picture;
+}
+
+bool starts_with(ByteSpan file, std::string_view magic) {
+  return file.size() >= magic.size() && as_text(file.first(magic.size())) == magic;
+}
 
 }  // namespace
 
 Result<Picture> decode_picture(ByteSpan file, std::size_t channels) {
   INK_INVARIANT(channels == 0 || channels == 1 || channels == 3);
-  if (file.size() > kPictureFileBytesMax) {
-    return fail(ErrorCode::kResourceLimit, "picture: ", file.size(), " bytes, limit ",
-                kPictureFileBytesMax);
-  }
-  const int bytes = static_cast<int>(file.size());
-  int width = 0, height = 0, own_channels = 0;
-  if (stbi_info_from_memory(file.data(), bytes, &width, &height, &own_channels) == 0 || width < 1 ||
-      height < 1)
-    return fail(ErrorCode::kCorrupt, "picture: not a JPEG, PNG, BMP, GIF or PNM file");
-  const auto w = static_cast<std::size_t>(width), h = static_cast<std::size_t>(height);
-  if (w > kPicturePixelsMax / h) {
-    return fail(ErrorCode::kResourceLimit, "picture: ", h, " x ", w, " pixels, limit ",
-                kPicturePixelsMax);
-  }
-  if (channels == 0) channels = own_channels < 3 ? 1 : 3;
-  const std::unique_ptr<stbi_uc, FreePixels> pixels(stbi_load_from_memory(
-      file.data(), bytes, &width, &height, &own_channels, static_cast<int>(channels)));
-  if (!pixels) return fail(ErrorCode::kCorrupt, "picture: ", stbi_failure_reason());
-  const PictureSize size{h, w, channels};
-  return Picture{size, Bytes(pixels.get(), pixels.get() + size.bytes())};
+  if (starts_with(file, "\xff\xd8\xff")) return decode_jpeg(file, channels);
+  if (starts_with(file, "\x89PNG")) return decode_png(file, channels);
+  return fail(ErrorCode::kCorrupt, "picture: not a JPEG or PNG file");
 }
 
 Picture resize(const Picture& picture, std::size_t height, std::size_t width) {
@@ -58,7 +95,7 @@ Picture with_channels(const Picture& picture, std::size_t channels) {
   for (std::size_t i = 0; i < picture.size.height * picture.size.width; ++i) {
     if (channels == 1) {
       const std::uint8_t* rgb = picture.pixels.data() + 3 * i;
-      out.pixels[i] = static_cast<std::uint8_t>((rgb[0] + rgb[1] + rgb[2] + 1) / 3);
+      out.pixels[i] = static_cast<std::uint8_t>((77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2]) / 256);
     } else {
       for (std::size_t c = 0; c < 3; ++c) out.pixels[3 * i + c] = picture.pixels[i];
     }
@@ -67,16 +104,17 @@ Picture with_channels(const Picture& picture, std::size_t channels) {
 }
 
 Result<Bytes> encode_png(const Picture& picture) {
-  Bytes out;
-  const auto append = [](void* context, void* data, int size) {
-    auto& bytes = *static_cast<Bytes*>(context);
-    const auto* from = static_cast<const std::uint8_t*>(data);
-    bytes.insert(bytes.end(), from, from + size);
-  };
-  if (stbi_write_png_to_func(
-          append, &out, static_cast<int>(picture.size.width), static_cast<int>(picture.size.height),
-          static_cast<int>(picture.size.channels), picture.pixels.data(), 0) == 0)
-    return fail(ErrorCode::kIo, "picture: could not be written as PNG");
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(picture.size.width);
+  image.height = static_cast<png_uint_32>(picture.size.height);
+  image.format = picture.size.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
+  Bytes out(bytes);
+  if (png_image_write_to_memory(&image, out.data(), &bytes, 0, picture.pixels.data(), 0, nullptr) ==
+      0)
+    return fail(ErrorCode::kIo, "picture: PNG: ", static_cast<const char*>(image.message));
+  out.resize(bytes);
   return out;
 }
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 INKLING, NODE_MODULES = "", pathlib.Path()
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
@@ -48,8 +49,16 @@ def pictures(folder, names, count, offset=0):
         (folder / name).mkdir(parents=True)
         rows = [i for i, value in enumerate(labels) if value == label][offset:offset + count]
         for row in rows:
-            (folder / name / f"{row}.pgm").write_bytes(
-                b"P5 28 28 255\n" + pixels[row * 784:(row + 1) * 784])
+            (folder / name / f"{row}.png").write_bytes(png(pixels[row * 784:(row + 1) * 784]))
+
+
+def png(grey):
+    """28 x 28 pixels as a PNG file."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + grey[y * 28:(y + 1) * 28] for y in range(28))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def npy(path, dims, values):
@@ -203,7 +212,7 @@ class Train(unittest.TestCase):
         self.assertIn("no pictures", self.bad("train", "--data", self.at / "single", *NETWORK, *out))
         pictures(self.at / "lonely", {1: "trouser"}, 3)
         self.assertIn("1 class", self.bad("train", "--data", self.at / "lonely", *NETWORK, *out))
-        (self.at / "clothes" / "labels.csv").write_text("file,label\nbag/nothing.pgm,purse\n")
+        (self.at / "clothes" / "labels.csv").write_text("file,label\nbag/nothing.png,purse\n")
         self.assertIn("'purse'", self.bad("eval", self.at / "base" / "model.ink", "--data",
                                           self.at / "clothes" / "labels.csv"))
         self.assertIn("not finite", self.bad("train", "--data", self.at / "clothes", *NETWORK[:2],

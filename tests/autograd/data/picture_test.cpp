@@ -50,10 +50,15 @@ TEST(Picture, RefusesWhatIsNoPictureOrOnlyPartOfOne) {
     EXPECT_FALSE(decode_picture(ByteSpan(whole).first(length), 3)) << length;
 }
 
+// A PNG header that promises 60,000 x 60,000 pixels, with its checksum.
 TEST(Picture, RefusesAPictureThatIsTooLargeBeforeItIsDecoded) {
-  const auto large = decode_picture(as_bytes("P5 60000 60000 255\n"), 1);
+  const Bytes header = {0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a, 0x0a, 0,    0, 0,    13,
+                        'I',  'H', 'D', 'R', 0,    0,    0xea, 0x60, 0,    0, 0xea, 0x60,
+                        8,    0,   0,   0,   0,    0xa5, 0xb9, 0x2a, 0x9e, 0, 0,    0,
+                        0,    'I', 'D', 'A', 'T',  0x35, 0xaf, 0x06, 0x1e};
+  const auto large = decode_picture(header, 1);
   ASSERT_FALSE(large);
-  EXPECT_EQ(large.error().code, ErrorCode::kResourceLimit);
+  EXPECT_EQ(large.error().code, ErrorCode::kResourceLimit) << large.error().message;
 }
 
 TEST(Picture, ResizingKeepsAnEvenColour) {
