@@ -41,6 +41,20 @@ void append_step(Graph& g, ValueId variable, ValueId gradient, const Optimizer& 
   }
 }
 
+// Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013: the
+// gradients together, as one vector, no longer than `norm`.
+std::vector<ValueId> clipped(Graph& g, std::vector<ValueId> gradients, double norm) {
+  ValueId squares = kNoValue;
+  for (const ValueId gradient : gradients) {
+    const ValueId own = sum(g, mul(g, gradient, gradient));
+    squares = squares == kNoValue ? own : add(g, squares, own);
+  }
+  const ValueId length = maximum(g, sqrt(g, squares), scalar_of(g, DType::kF32, norm));
+  const ValueId factor = div(g, scalar_of(g, DType::kF32, norm), length);
+  for (ValueId& gradient : gradients) gradient = mul(g, gradient, factor);
+  return gradients;
+}
+
 Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
   INK_CHECK_OK(graph.status());
   if (spec.train.empty()) return fail(ErrorCode::kInvalidArgument, "trainer: no variable to train");
@@ -57,7 +71,8 @@ Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
 
 Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
   INK_CHECK_OK(expect_trainable(graph, spec));
-  INK_TRY(const auto gradients, differentiate(graph, spec.loss, spec.train));
+  INK_TRY(auto gradients, differentiate(graph, spec.loss, spec.train));
+  if (spec.clip_norm > 0) gradients = clipped(graph, std::move(gradients), spec.clip_norm);
   const ValueId rate = graph.input(kRateName, {DType::kF32, Shape{}});
   const ValueId step = graph.input(kStepName, {DType::kF32, Shape{}});
   std::vector<std::string> moments;
@@ -129,6 +144,43 @@ Result<void> Trainer::set_parameters(std::span<const float> values, bool reset_m
   if (reset_moments) {
     for (const TensorView& moment : moments_) std::memset(moment.data, 0, moment.spec.bytes());
     *step_.as<float>() = 0.0f;
+  }
+  return {};
+}
+
+std::size_t Trainer::state_size() const {
+  std::size_t size = 1;
+  for (const auto* views : {&weights_, &moments_}) {
+    for (const TensorView& view : *views) size += static_cast<std::size_t>(view.elements());
+  }
+  return size;
+}
+
+std::vector<float> Trainer::save_state() const {
+  std::vector<float> state = {*step_.as<float>()};
+  state.reserve(state_size());
+  for (const auto* views : {&weights_, &moments_}) {
+    for (const TensorView& view : *views) {
+      const auto values = view.span<float>();
+      state.insert(state.end(), values.begin(), values.end());
+    }
+  }
+  return state;
+}
+
+Result<void> Trainer::restore_state(std::span<const float> state) {
+  if (state.size() != state_size()) {
+    return fail(ErrorCode::kInvalidArgument, "trainer: a state of ", state.size(),
+                " numbers, expected ", state_size());
+  }
+  *step_.as<float>() = state[0];
+  state = state.subspan(1);
+  for (const auto* views : {&weights_, &moments_}) {
+    for (const TensorView& view : *views) {
+      const auto values = view.span<float>();
+      std::copy_n(state.begin(), values.size(), values.begin());
+      state = state.subspan(values.size());
+    }
   }
   return {};
 }

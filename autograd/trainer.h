@@ -35,6 +35,7 @@ struct TrainSpec {
   ValueId loss;                // one float
   std::vector<ValueId> train;  // variables; others stay as they are
   Optimizer optimizer = Adam{};
+  double clip_norm = 0;  // > 0: the gradients together are scaled down to this L2 norm
   PlanOptions plan = {};
 };
 
@@ -73,9 +74,15 @@ class Trainer {
   void copy_parameters(std::span<float> to) const;  // f32[parameter_count()]
   Result<void> set_parameters(std::span<const float> values, bool reset_moments = true);
 
+  // Weights, moments and the number of steps: going on from a restored state gives the bits of
+  // going on without a break. kInvalidArgument: a state of another size.
+  std::vector<float> save_state() const;
+  Result<void> restore_state(std::span<const float> state);
+
  private:
   Trainer(Session session, std::vector<ParameterSlice> slices)
       : session_(std::move(session)), slices_(std::move(slices)) {}
+  std::size_t state_size() const;
   Session session_;
   std::vector<ParameterSlice> slices_;
   std::vector<TensorView> weights_, moments_;

@@ -28,13 +28,17 @@ void add_ca(CLI::App& root, Action& chosen);
 void add_compare(CLI::App& root, Action& chosen);
 void add_convert(CLI::App& root, Action& chosen);
 void add_demo(CLI::App& root, Action& chosen);
+void add_eval(CLI::App& root, Action& chosen);
+void add_export(CLI::App& root, Action& chosen);
 void add_inspect(CLI::App& root, Action& chosen);
 void add_join(CLI::App& root, Action& chosen);
+void add_predict(CLI::App& root, Action& chosen);
 void add_privacy(CLI::App& root, Action& chosen);
 void add_profile(CLI::App& root, Action& chosen);
 void add_rerank(CLI::App& root, Action& chosen);
 void add_run(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
 void add_simulate(CLI::App& root, Action& chosen);
+void add_train(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools

@@ -32,8 +32,9 @@ Result<void> convert(const ConvertSpec& spec, Console& console) {
 
 void add_convert(CLI::App& root, Action& chosen) {
   auto spec = std::make_shared<ConvertSpec>();
-  CLI::App* app = root.add_subcommand("convert", "Turn an ONNX model into a model file");
-  add_model_options(*app, spec->source, "ONNX model");
+  CLI::App* app =
+      root.add_subcommand("convert", "Turn an ONNX or TensorFlow Lite model into a model file");
+  add_model_options(*app, spec->source, "ONNX or TensorFlow Lite model");
   app->add_option("-o,--out", spec->out, "Model file to write")->type_name("FILE.ink")->required();
   app->add_flag("--force", spec->overwrite, "Overwrite the model file if it is there");
   app->callback(

@@ -1,20 +1,23 @@
-// inkling inspect: what a model file holds, and how it would run here.
+// inkling inspect: what a model holds, and how it would run here.
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "runtime/model.h"
+#include "runtime/op.h"
+#include "runtime/passes/passes.h"
 #include "runtime/session.h"
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/model_source.h"
 
 namespace inkling::tools {
 namespace {
 
 struct InspectSpec {
-  Path model;
-  bool json = false;
+  ModelSource source;
+  bool json = false, passes = false;
 };
 
 nlohmann::ordered_json describe(const Model& model, const Session& session) {
@@ -67,8 +70,51 @@ void print(const nlohmann::ordered_json& d, std::ostream& out) {
   }
 }
 
+using Counts = std::map<std::string, std::int64_t>;
+
+Counts count_ops(const Graph& graph) {
+  Counts counts;
+  for (const Node& node : graph.nodes()) ++counts[std::string(op_name(node.op))];
+  return counts;
+}
+
+// What each pass does to the graph: how many nodes it leaves, and of which ops there are more or
+// fewer.
+Result<nlohmann::ordered_json> follow_passes(const Graph& graph) {
+  auto rows = nlohmann::ordered_json::array();
+  rows.push_back({{"pass", "as given"}, {"nodes", graph.nodes().size()}, {"changed", Counts()}});
+  Graph g = graph;
+  for (const Pass& pass : passes()) {
+    Counts changed = count_ops(g);
+    for (auto& [op, count] : changed) count = -count;
+    INK_TRY(g, pass.run(g));
+    for (const auto& [op, count] : count_ops(g)) changed[op] += count;
+    std::erase_if(changed, [](const auto& entry) { return entry.second == 0; });
+    rows.push_back({{"pass", pass.name}, {"nodes", g.nodes().size()}, {"changed", changed}});
+  }
+  return rows;
+}
+
+void print_passes(const nlohmann::ordered_json& rows, std::ostream& out) {
+  for (const auto& row : rows) {
+    out << row["pass"].get<std::string>() << ": " << row["nodes"] << " nodes";
+    for (const auto& [op, count] : row["changed"].items())
+      out << (count > 0 ? ", +" : ", ") << count << " " << op;
+    out << "\n";
+  }
+}
+
 Result<void> inspect(const InspectSpec& spec, Console& console) {
-  INK_TRY(const Model model, open_model(spec.model));
+  INK_TRY(const Model model, load_model(spec.source));
+  if (spec.passes) {
+    INK_TRY(const auto rows, follow_passes(model.graph));
+    if (spec.json) {
+      console.out() << rows.dump(2) << "\n";
+    } else {
+      print_passes(rows, console.out());
+    }
+    return {};
+  }
   INK_TRY(const Session session, Session::create(model.graph));
   const auto description = describe(model, session);
   if (spec.json) {
@@ -83,9 +129,9 @@ Result<void> inspect(const InspectSpec& spec, Console& console) {
 
 void add_inspect(CLI::App& root, Action& chosen) {
   auto spec = std::make_shared<InspectSpec>();
-  CLI::App* app =
-      root.add_subcommand("inspect", "Show what a model file holds and how it would run");
-  app->add_option("model", spec->model, "Model file")->type_name("FILE.ink")->required();
+  CLI::App* app = root.add_subcommand("inspect", "Show what a model holds and how it would run");
+  add_model_options(*app, spec->source, "Model file or ONNX model");
+  app->add_flag("--passes", spec->passes, "Show what each pass does to the graph instead");
   app->add_flag("--json", spec->json, "Print one JSON object");
   app->callback(
       [&chosen, spec] { chosen = [spec](Console& console) { return inspect(*spec, console); }; });

@@ -16,9 +16,10 @@
 namespace inkling::tools {
 namespace {
 
-constexpr AddCommand kCommands[] = {add_bench,   add_ca,    add_compare, add_convert, add_demo,
-                                    add_inspect, add_join,  add_privacy, add_profile, add_rerank,
-                                    add_run,     add_serve, add_simulate};
+constexpr AddCommand kCommands[] = {
+    add_bench,  add_ca,      add_compare, add_convert,  add_demo,    add_eval,
+    add_export, add_inspect, add_join,    add_predict,  add_privacy, add_profile,
+    add_rerank, add_run,     add_serve,   add_simulate, add_train};
 
 int report(ExitCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
@@ -42,6 +43,9 @@ void add_global_options(CLI::App& app, ConsoleOptions& options) {
          },
          "How much to log on stderr: debug, info, warning, error or off")
       ->type_name("LEVEL=info");
+  app.set_config("--config", "", "Read options from a TOML file: a section for each subcommand")
+      ->type_name("FILE.toml");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_flag("--progress", options.progress, "Show progress even if stderr is no terminal");
 }
 

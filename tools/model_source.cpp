@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "convert/tflite/import.h"
 #include "runtime/base/rng.h"
 #include "tools/npy.h"
 
@@ -45,7 +46,7 @@ void add_model_options(CLI::App& app, ModelSource& source, const char* what) {
 }
 
 bool is_model_file(ByteSpan bytes) {
-  return as_text(bytes.first(std::min(bytes.size(), kModelMagic.size()))) == kModelMagic;
+  return kModelMagic.starts_with(as_text(bytes.first(std::min(bytes.size(), kModelMagic.size()))));
 }
 
 Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option) {
@@ -67,6 +68,14 @@ Result<Model> load_model(const ModelSource& source) {
     INK_TRY(auto named, read_named(text, "--value"));
     options.input_values.emplace(std::move(named.name),
                                  std::make_shared<const Tensor>(std::move(named.tensor)));
+  }
+  if (tflite_import::is_tflite(file->bytes())) {
+    if (!source.values.empty())
+      return fail(ErrorCode::kInvalidArgument, source.model.string(),
+                  ": --value is for ONNX models only");
+    auto model = tflite_import::import_model(file->bytes(), options.input_shapes);
+    if (!model) return fail_within(std::move(model).error(), source.model.string());
+    return model;
   }
   if (!is_model_file(file->bytes())) {
     auto model = onnx_import::import_model(file->bytes(), options);

@@ -1,6 +1,6 @@
 #pragma once
-// A model named on a command line: a model file or an ONNX model, told by content, with the shapes
-// and values that an ONNX model may need.
+// A model named on a command line: a model file, an ONNX or a TensorFlow Lite model, told by content, with
+// the shapes and values that it may need.
 
 #include <string>
 #include <vector>
@@ -25,7 +25,7 @@ void add_model_options(CLI::App& app, ModelSource& source, const char* what);
 // shapes are fixed. The rest as open_model and import_model.
 Result<Model> load_model(const ModelSource& source);
 
-bool is_model_file(ByteSpan bytes);
+bool is_model_file(ByteSpan bytes);  // or the beginning of one that was cut short
 
 // "NAME=FILE.npy", read.
 Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option);

@@ -1,5 +1,7 @@
 #include "tools/report.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -34,6 +36,8 @@ svg text { fill: var(--dim); font: 12px system-ui, sans-serif; }
 .s4 { stroke: var(--s4); stroke-dasharray: 12 4; } .s5 { stroke: var(--s5); stroke-dasharray: 4 4; }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 .legend svg { width: 32px; height: 10px; margin-right: .4rem; }
+.pictures { display: flex; flex-wrap: wrap; gap: .75rem; } .pictures figure { margin: 0; width: 7rem; }
+.pictures img { width: 7rem; image-rendering: pixelated; } .pictures figcaption { font-weight: 400; font-size: .8rem; }
 )";
 
 std::string escape(std::string_view text) {
@@ -225,6 +229,19 @@ Result<std::string> render(const ReportTable& table) {
                 table_rows(table.columns, table.rows), "</table>\n");
 }
 
+Result<std::string> render(const ReportPictures& pictures) {
+  std::string out = concat("<h3>", escape(pictures.title), "</h3>\n<div class='pictures'>\n");
+  for (const ReportPictures::Item& item : pictures.items) {
+    std::string base64(4 * ((item.png.size() + 2) / 3) + 1, '\0');
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()), item.png.data(),
+                    static_cast<int>(item.png.size()));
+    base64.pop_back();
+    out += concat("<figure><img alt='", escape(item.caption), "' src='data:image/png;base64,",
+                  base64, "'><figcaption>", escape(item.caption), "</figcaption></figure>\n");
+  }
+  return out + "</div>\n";
+}
+
 std::string paragraph(const std::string& text) {
   return text.empty() ? "" : concat("<p>", escape(text), "</p>\n");
 }
@@ -248,12 +265,13 @@ Result<std::string> render_report(const Report& report) {
     }
     body += "</section>\n";
   }
-  return concat("<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n",
-                "<meta name='viewport' content='width=device-width, initial-scale=1'>\n",
-                "<meta http-equiv='Content-Security-Policy' ",
-                "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>",
-                escape(report.title), "</title>\n<style>", kStyle, "</style>\n</head>\n<body>\n",
-                body, "</body>\n</html>\n");
+  return concat(
+      "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n",
+      "<meta name='viewport' content='width=device-width, initial-scale=1'>\n",
+      "<meta http-equiv='Content-Security-Policy' ",
+      "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>",
+      escape(report.title), "</title>\n<style>", kStyle, "</style>\n</head>\n<body>\n", body,
+      "</body>\n</html>\n");
 }
 
 }  // namespace inkling::tools

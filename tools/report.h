@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "runtime/base/result.h"
+#include "runtime/base/bytes.h"
 
 namespace inkling::tools {
 
@@ -33,10 +33,20 @@ struct ReportChart {
   std::vector<ChartSeries> series;  // 1..kChartSeriesMax
 };
 
+// Small pictures in a grid, each with a line below it.
+struct ReportPictures {
+  struct Item {
+    std::string caption;
+    Bytes png;
+  };
+  std::string title;
+  std::vector<Item> items;
+};
+
 struct ReportSection {
   std::string heading;
   std::string text;
-  std::vector<std::variant<ReportTable, ReportChart>> blocks;
+  std::vector<std::variant<ReportTable, ReportChart, ReportPictures>> blocks;
 };
 
 struct Report {

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "convert/tflite/import.h"
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/model_source.h"
@@ -21,9 +22,8 @@ struct RunSpec {
 
 using onnx_import::NamedTensor;
 
-Result<std::vector<NamedTensor>> run_model_file(const RunSpec& spec,
-                                                std::span<const NamedTensor> inputs) {
-  INK_TRY(const Model model, open_model(spec.model));
+Result<std::vector<NamedTensor>> run_model(const RunSpec& spec, const Model& model,
+                                           std::span<const NamedTensor> inputs) {
   INK_TRY(Session session, Session::create(model.graph, {.threads = spec.threads}));
   if (inputs.size() != model.graph.inputs().size())
     return fail(ErrorCode::kInvalidArgument, inputs.size(), " inputs given, the model takes ",
@@ -46,6 +46,21 @@ Result<std::vector<NamedTensor>> run_model_file(const RunSpec& spec,
   return outputs;
 }
 
+Result<std::vector<NamedTensor>> run_model_file(const RunSpec& spec,
+                                                std::span<const NamedTensor> inputs) {
+  INK_TRY(const Model model, open_model(spec.model));
+  return run_model(spec, model, inputs);
+}
+
+// In the shapes of what is given.
+Result<std::vector<NamedTensor>> run_tflite(const RunSpec& spec, ByteSpan bytes,
+                                            std::span<const NamedTensor> inputs) {
+  std::map<std::string, Shape> shapes;
+  for (const NamedTensor& input : inputs) shapes[input.name] = input.tensor.shape();
+  INK_TRY(const Model model, tflite_import::import_model(bytes, shapes));
+  return run_model(spec, model, inputs);
+}
+
 Result<std::vector<NamedTensor>> run_onnx(const RunSpec& spec, ByteSpan bytes,
                                           std::span<const NamedTensor> inputs) {
   INK_TRY(auto program, onnx_import::Program::open(bytes, {.threads = spec.threads}));
@@ -66,8 +81,9 @@ Result<void> run(const RunSpec& spec, Console& console) {
     INK_TRY(inputs.emplace_back(), read_named(text, "--input"));
   }
   INK_TRY(const auto file, MappedFile::open(spec.model));
-  auto outputs = is_model_file(file->bytes()) ? run_model_file(spec, inputs)
-                                              : run_onnx(spec, file->bytes(), inputs);
+  auto outputs = tflite_import::is_tflite(file->bytes()) ? run_tflite(spec, file->bytes(), inputs)
+                 : is_model_file(file->bytes())          ? run_model_file(spec, inputs)
+                                                         : run_onnx(spec, file->bytes(), inputs);
   if (!outputs) return fail_within(std::move(outputs).error(), spec.model.string());
   for (NamedTensor& output : *outputs) {
     INK_TRY(const Bytes bytes, encode_npy(output.tensor.view()));
@@ -83,7 +99,9 @@ Result<void> run(const RunSpec& spec, Console& console) {
 void add_run(CLI::App& root, Action& chosen) {
   auto spec = std::make_shared<RunSpec>();
   CLI::App* app = root.add_subcommand("run", "Run a model on arrays");
-  app->add_option("model", spec->model, "Model file or ONNX model")->type_name("MODEL")->required();
+  app->add_option("model", spec->model, "Model file, ONNX or TensorFlow Lite model")
+      ->type_name("MODEL")
+      ->required();
   app->add_option("--input", spec->inputs, "An input, NAME=FILE.npy; once for each")
       ->type_name("INPUT");
   app->add_option("--output-dir", spec->output_dir, "Folder for one .npy file per output")

@@ -1,8 +1,7 @@
 // Three rewrites, applied node by node in order, so that chains collapse:
-//   op(broadcast_to(a), b)     -> op(a, b)                  add, sub, mul and div repeat their
-//   operands themselves mul(linear(x, w), s[c])    -> linear(x, w s)            constant weights
-//   and scale; batch norm folds away here add(linear(x, w), b[c])    -> linear(x, w, b)
-//   clamp(linear(x, w, ...))   -> linear with bounds
+//   op(broadcast_to(a), b)   -> op(a, b), where add, sub, mul and div repeat their operands
+//   themselves add(linear(x, w), b[c])  -> linear(x, w, b) clamp(linear(x, w, ...)) -> linear with
+//   bounds
 // The linear node must have no other reader. What it replaces is dropped by eliminate().
 
 #include <unordered_map>
@@ -61,7 +60,6 @@ class Fuser {
 
   void fuse_binary(const Node& node) {
     const ValueId a = bare(node.inputs[0]), b = bare(node.inputs[1]);
-    if (node.op == OpKind::kMul && (fuse_scale(node, a, b) || fuse_scale(node, b, a))) return;
     if (node.op == OpKind::kAdd && (fuse_bias(node, a, b) || fuse_bias(node, b, a))) return;
     const Graph& source = rewriter_.source();
     const auto joint = ops::broadcast_shape(source.shape(a), source.shape(b));
@@ -98,33 +96,6 @@ class Fuser {
   ValueId vector_of(ValueId old) {
     return reshape(rewriter_.graph(), rewriter_.now(old),
                    Shape{rewriter_.source().shape(old).elements()});
-  }
-
-  bool fuse_scale(const Node& node, ValueId y, ValueId s) {
-    const Node* found = open_linear(y);
-    if (!found || !per_channel(s, y)) return false;
-    Graph& g = rewriter_.graph();
-    const Node linear = *found;
-    const auto constant = [&](ValueId id) { return g.value(id).kind == ValueKind::kConstant; };
-    if (!constant(rewriter_.now(s)) || !constant(linear.inputs[1]) || linear.inputs.size() > 2)
-      return false;
-    if (linear.op == OpKind::kMatmul &&
-        (g.shape(linear.inputs[1]).rank() != 2 || linear.attrs.integer(Attr::kTransposeB) != 0)) {
-      return false;
-    }
-    // Weights times scale, and a scale that had to be reshaped, are constants: computed now, so
-    // that the next rewrites find a constant.
-    const ValueId scales = folded(vector_of(s));
-    const ValueId weights = folded(g.append(OpKind::kMul, {linear.inputs[1], scales}));
-    replace(node, g.append(linear.op, {linear.inputs[0], weights}, linear.attrs));
-    return true;
-  }
-
-  ValueId folded(ValueId id) {
-    std::vector<ValueId> results;
-    Graph& g = rewriter_.graph();
-    if (!g.status() || g.value(id).kind != ValueKind::kResult) return id;
-    return fold_last_node(g, results) ? results[0] : id;
   }
 
   bool fuse_bias(const Node& node, ValueId y, ValueId b) {

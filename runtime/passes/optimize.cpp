@@ -2,14 +2,39 @@
 
 namespace inkling {
 
+namespace {
+
+constexpr Pass kPasses[] = {
+    {"eliminate", eliminate},
+    {"fold_constants", fold_constants},
+    {"sink_transposes", sink_transposes},
+    {"fold_constants", fold_constants},
+    {"share", share},
+    {"fold_scales", fold_scales},
+    {"fuse", fuse},
+    {"fold_constants", fold_constants},
+};
+
+}  // namespace
+
+std::span<const Pass> passes() { return kPasses; }
+
+Result<Graph> simplify(const Graph& graph, bool keep_scales) {
+  Graph g = graph;
+  for (const Pass& pass : passes()) {
+    if (pass.run == fuse) break;
+    if (pass.run == fold_scales && keep_scales) continue;
+    INK_TRY(g, pass.run(g));
+  }
+  return g;
+}
+
 Result<Graph> optimize(const Graph& graph) {
-  INK_TRY(Graph g, eliminate(graph));
-  INK_TRY(g, fold_constants(g));
-  INK_TRY(g, sink_transposes(g));
-  INK_TRY(g, fold_constants(g));
-  INK_TRY(g, share(g));
-  INK_TRY(g, fuse(g));
-  return fold_constants(g);
+  Graph g = graph;
+  for (const Pass& pass : passes()) {
+    INK_TRY(g, pass.run(g));
+  }
+  return g;
 }
 
 }  // namespace inkling

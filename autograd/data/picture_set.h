@@ -1,0 +1,63 @@
+#pragma once
+// PictureSet: labelled pictures of one size, decoded and in memory.
+//
+//   a folder per class      DIR/cat/1.jpg, DIR/dog/2.png (classes in the order of their names)
+//   a label file            CSV with the header "file,label" or "file,label,group"; files are
+//                           relative to it
+//   the MNIST family        DIR/train-images-idx3-ubyte.gz and its three companions, gzip or plain
+//
+// A picture that cannot be decoded is skipped and listed. Everything else that is wrong is an error
+// that names the file.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autograd/data/picture.h"
+#include "runtime/base/file.h"
+
+namespace inkling {
+
+inline constexpr std::size_t kPictureSetBytesMax = std::size_t{4} << 30;
+
+struct SkippedPicture {
+  std::string file, reason;
+};
+
+struct PictureSet {
+  PictureSize size;
+  std::vector<std::string> classes;
+  std::vector<std::uint32_t> labels;  // one a picture, an index into classes
+  std::vector<std::string> names;     // one a picture, for people
+  std::vector<std::string> groups;    // one a picture, or none: what must not be split
+  Bytes pixels;
+  std::vector<SkippedPicture> skipped;
+
+  std::size_t count() const { return labels.size(); }
+  ByteSpan picture(std::size_t index) const {
+    return ByteSpan(pixels).subspan(index * size.bytes(), size.bytes());
+  }
+};
+
+struct PictureSource {
+  Path path;         // a folder, or a label file
+  PictureSize size;  // what every picture is made into; zeros: that of the first picture
+  // The classes that labels may name, in their order. Empty: those that are found.
+  std::vector<std::string> classes = {};
+};
+
+// kNotFound: no such folder or file. kInvalidArgument: a class without pictures, fewer than two
+// classes, a label that is not among `classes`. kCorrupt: a label file or IDX file that does not
+// parse. kResourceLimit: over kPictureSetBytesMax.
+Result<PictureSet> read_pictures(const PictureSource& source);
+
+// What a data folder holds: one set, or "train" and "test" side by side.
+struct PictureSets {
+  PictureSet train;
+  std::optional<PictureSet> test;
+};
+Result<PictureSets> read_picture_sets(const PictureSource& source);
+
+}  // namespace inkling

@@ -1,0 +1,235 @@
+"""The transfer-learning commands on real pictures: train, eval, predict, export.
+
+Usage: train_test.py INKLING NODE_MODULES [unittest arguments]
+"""
+import gzip
+import hashlib
+import json
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+INKLING, NODE_MODULES = "", pathlib.Path()
+FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
+NETWORK = ("--layers", "conv:8:3:2 pool dense:16", "--rate", "0.005")
+
+COMPARE = """
+const {createRequire} = require('node:module');
+const [modules, model, input, dims, file] = process.argv.slice(1);
+const ort = createRequire(modules + '/x.js')('onnxruntime-node');
+(async () => {
+  const session = await ort.InferenceSession.create(model);
+  const bytes = require('node:fs').readFileSync(file);
+  const data = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const out = await session.run({[input]: new ort.Tensor('float32', data, JSON.parse(dims))});
+  console.log(JSON.stringify(Object.values(out).map((t) => Array.from(t.data))));
+})();
+"""
+
+
+def run(*arguments):
+    return subprocess.run([INKLING, *map(str, arguments)], capture_output=True, text=True,
+                          check=False, stdin=subprocess.DEVNULL)
+
+
+def pictures(folder, names, count, offset=0):
+    """The first `count` test pictures of some classes of Fashion-MNIST, as files: a folder per class."""
+    with gzip.open(FASHION / "t10k-images-idx3-ubyte.gz") as file:
+        pixels = file.read()[16:]
+    with gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = file.read()[8:]
+    for label, name in names.items():
+        (folder / name).mkdir(parents=True)
+        rows = [i for i, value in enumerate(labels) if value == label][offset:offset + count]
+        for row in rows:
+            (folder / name / f"{row}.png").write_bytes(png(pixels[row * 784:(row + 1) * 784]))
+
+
+def png(grey):
+    """28 x 28 pixels as a PNG file."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + grey[y * 28:(y + 1) * 28] for y in range(28))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def npy(path, dims, values):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(dims)}, }}"
+    header += " " * (63 - (10 + len(header)) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+                     + struct.pack(f"<{len(values)}f", *values))
+
+
+def floats(path):
+    raw = path.read_bytes()
+    start = 10 + struct.unpack("<H", raw[8:10])[0]
+    return struct.unpack(f"<{(len(raw) - start) // 4}f", raw[start:])
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Train(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.at = pathlib.Path(cls.folder.name)
+        pictures(cls.at / "clothes", {1: "trouser", 7: "sneaker", 8: "bag"}, 60)
+        pictures(cls.at / "shoes", {5: "sandal", 9: "boot"}, 40)
+        result = run("train", "--data", cls.at / "clothes", *NETWORK, "--size", 28, "--epochs", 6,
+                     "--batch", 16, "--out", cls.at / "base", "--json")
+        assert result.returncode == 0, result.stderr
+        cls.summary = json.loads(result.stdout)
+
+    def good(self, *arguments):
+        result = run(*arguments)
+        self.assertEqual(0, result.returncode, result.stderr)
+        return result.stdout
+
+    def bad(self, *arguments):
+        """Fails in one line, which it gives."""
+        result = run(*arguments)
+        self.assertNotEqual(0, result.returncode)
+        self.assertEqual("", result.stdout)
+        self.assertRegex(result.stderr, re.compile(r"\Ainkling: [^\n]+\n\Z"))
+        return result.stderr
+
+    def test_a_small_network_learns(self):
+        self.assertEqual(6, self.summary["epochs"])
+        self.assertEqual(162, self.summary["train_pictures"])
+        self.assertEqual(18, self.summary["validation_pictures"])
+        self.assertGreater(self.summary["validation_accuracy"], 0.85)
+        report = (self.at / "base" / "report.html").read_text(encoding="utf-8")
+        self.assertIn("Confusion", report)
+        self.assertNotRegex(report, "(src|href)='?http")
+
+    def test_eval_and_predict_agree_with_the_labels(self):
+        pictures(self.at / "more", {1: "trouser", 7: "sneaker", 8: "bag"}, 30, offset=60)
+        result = json.loads(self.good("eval", self.at / "base" / "model.ink", "--data",
+                                      self.at / "more", "--json"))
+        self.assertEqual(90, result["pictures"])
+        self.assertGreater(result["accuracy"], 0.85)
+        self.assertEqual(90, sum(map(sum, result["confusion"])))
+        files = sorted((self.at / "more" / "bag").iterdir())[:5]
+        said = json.loads(self.good("predict", self.at / "base" / "model.ink", *files, "--json"))
+        self.assertGreaterEqual(sum(p["predictions"][0]["label"] == "bag" for p in said), 3)
+        for p in said:
+            self.assertAlmostEqual(1, sum(q["probability"] for q in p["predictions"]), places=4)
+
+    def test_a_base_learns_other_classes_whatever_is_trained(self):
+        for part in ("head", "last:1", "bias", "lora:rank=2", "all"):
+            out = self.at / f"shoes-{part.replace(':', '-')}"
+            summary = json.loads(self.good(
+                "train", "--base", self.at / "base" / "model.ink", "--data", self.at / "shoes",
+                "--train", part, "--epochs", 12, "--batch", 16, "--rate", "0.01", "--out", out, "--json"))
+            self.assertGreaterEqual(summary["validation_accuracy"], 0.75, part)
+            self.assertEqual(part == "head", summary["cached_features"])
+            self.good("eval", out / "model.ink", "--data", self.at / "shoes")
+
+    def test_any_number_of_threads_gives_the_same_model(self):
+        for threads in (1, 2):
+            self.good("train", "--data", self.at / "clothes", *NETWORK, "--epochs", 2, "--flip",
+                      "--shift", 2, "--threads", threads, "--out", self.at / f"threads{threads}")
+        self.assertEqual(digest(self.at / "threads1" / "model.ink"),
+                         digest(self.at / "threads2" / "model.ink"))
+
+    def test_a_killed_run_goes_on_to_the_same_model(self):
+        arguments = ["train", "--data", self.at / "clothes", *NETWORK, "--epochs", "40", "--flip"]
+        self.good(*arguments, "--out", self.at / "whole")
+        killed = self.at / "killed"
+        with subprocess.Popen([INKLING, *map(str, arguments), "--out", str(killed)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not (killed / "checkpoint.bin").exists() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+        self.assertFalse((killed / "model.ink").exists())
+        self.assertIn("--resume", self.bad(*arguments, "--out", killed))
+        self.assertIn("other settings", self.bad(*arguments, "--out", killed, "--resume",
+                                                 "--seed", "9"))
+        self.good(*arguments, "--out", killed, "--resume")
+        self.assertEqual(digest(self.at / "whole" / "model.ink"), digest(killed / "model.ink"))
+
+    def test_explain_writes_nothing(self):
+        out = self.at / "explained"
+        said = json.loads(self.good("train", "--base", self.at / "base" / "model.ink", "--data",
+                                    self.at / "shoes", "--out", out, "--explain", "--json"))
+        self.assertEqual(2 * 16 + 2, said["trained_parameters"])
+        self.assertFalse(out.exists())
+        self.assertIn("--memory", self.bad("train", "--data", self.at / "clothes", "--layers",
+                                           "conv:64 conv:64 dense:64", "--memory", 10, "--out", out))
+        self.assertFalse(out.exists())
+
+    def test_settings_may_stand_in_a_file(self):
+        (self.at / "run.toml").write_text(
+            f'[train]\ndata = "{self.at / "clothes"}"\nlayers = "conv:8:3:2 pool dense:16"\nrate = 0.005\n'
+            "epochs = 6\nbatch = 16\nsize = 28\n", encoding="utf-8")
+        self.good("train", "--config", self.at / "run.toml", "--out", self.at / "configured")
+        self.assertEqual(digest(self.at / "base" / "model.ink"),
+                         digest(self.at / "configured" / "model.ink"))
+        (self.at / "typo.toml").write_text("[train]\nepoch = 3\n", encoding="utf-8")
+        self.assertIn("epoch", self.bad("train", "--config", self.at / "typo.toml", "--data",
+                                        self.at / "clothes", *NETWORK))
+
+    def test_an_exported_model_gives_the_same_numbers_in_onnxruntime(self):
+        self.good("export", self.at / "base" / "model.ink", "--out", self.at / "model.onnx")
+        values = [((i * 37) % 101) / 50 - 1 for i in range(784)]
+        npy(self.at / "x.npy", (1, 28, 28, 1), values)
+        (self.at / "x.f32").write_bytes(struct.pack("<784f", *values))
+        self.good("run", self.at / "base" / "model.ink", "--input", f"picture={self.at / 'x.npy'}",
+                  "--output-dir", self.at / "out")
+        ours = floats(self.at / "out" / "probabilities.npy")
+        theirs = subprocess.run(
+            ["node", "-e", COMPARE, NODE_MODULES, self.at / "model.onnx", "picture", "[1,28,28,1]",
+             self.at / "x.f32"], capture_output=True, text=True, check=False)
+        self.assertEqual(0, theirs.returncode, theirs.stderr)
+        for a, b in zip(ours, json.loads(theirs.stdout)[0], strict=True):
+            self.assertAlmostEqual(a, b, places=5)
+
+    def test_a_corrupt_picture_is_named_and_skipped(self):
+        pictures(self.at / "partly", {1: "trouser", 7: "sneaker"}, 10)
+        broken = self.at / "partly" / "sneaker" / "broken.png"
+        broken.write_bytes(b"\x89PNG\r\n\x1a\nno more")
+        result = run("train", "--data", self.at / "partly", *NETWORK, "--epochs", 1, "--out",
+                     self.at / "partly-run", "--json")
+        self.assertEqual(0, result.returncode, result.stderr)
+        self.assertEqual(1, json.loads(result.stdout)["skipped_pictures"])
+        self.assertIn("sneaker/broken.png", result.stderr)
+
+    def test_bad_input_ends_in_one_line(self):
+        out = ("--out", self.at / "never")
+        (self.at / "single" / "one").mkdir(parents=True)
+        self.assertIn("no pictures", self.bad("train", "--data", self.at / "single", *NETWORK, *out))
+        pictures(self.at / "lonely", {1: "trouser"}, 3)
+        self.assertIn("1 class", self.bad("train", "--data", self.at / "lonely", *NETWORK, *out))
+        (self.at / "clothes" / "labels.csv").write_text("file,label\nbag/nothing.png,purse\n")
+        self.assertIn("'purse'", self.bad("eval", self.at / "base" / "model.ink", "--data",
+                                          self.at / "clothes" / "labels.csv"))
+        self.assertIn("not finite", self.bad("train", "--data", self.at / "clothes", *NETWORK[:2],
+                                             "--rate", "1e30", "--optimizer", "sgd", *out))
+        self.assertIn("'conv'", self.bad("train", "--data", self.at / "clothes", "--layers", "conv",
+                                         *out))
+        self.assertIn("apt install dataset-fashion-mnist" if not FASHION.exists() else "no such",
+                      self.bad("train", "--data", "/nowhere", *NETWORK, *out))
+        self.assertIn("'everything'", self.bad("train", "--data", self.at / "clothes", *NETWORK,
+                                               "--train", "everything", *out))
+        self.bad("train", "--data", self.at / "clothes", *NETWORK, "--epochs", 1, "--out",
+                 "/dev/full/run")
+        self.assertIn("labels", self.bad("predict", self.at / "clothes" / "labels.csv", "x.png")
+                      + "labels")
+        self.assertFalse((self.at / "never" / "model.ink").exists())
+
+
+if __name__ == "__main__":
+    INKLING, NODE_MODULES = sys.argv[1], pathlib.Path(sys.argv[2])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

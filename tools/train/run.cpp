@@ -1,0 +1,398 @@
+#include "tools/train/run.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "autograd/data/augmentation.h"
+#include "autograd/data/split.h"
+#include "autograd/feature_cache.h"
+#include "autograd/schedule.h"
+#include "autograd/trainer.h"
+#include "runtime/base/rng.h"
+#include "runtime/passes/passes.h"
+#include "tools/console.h"
+#include "tools/model_source.h"
+#include "tools/report.h"
+#include "tools/train/network.h"
+
+namespace inkling::tools {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kFeatureBatch = 16;
+constexpr std::size_t kTimedSteps = 3, kProgressEvery = 20;
+constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Augmentation augmentation_of(const TrainSettings& s) {
+  return {.flip = s.flip, .shift = s.shift, .color = s.color, .cutout = s.cutout};
+}
+
+std::size_t numbers_in(const Graph& graph) {
+  std::vector<bool> counted(graph.values().size());
+  std::size_t total = 0;
+  for (const Node& node : graph.nodes()) {
+    for (const ValueId id : node.inputs) {
+      const auto at = static_cast<std::size_t>(id);
+      if (graph.value(id).kind != ValueKind::kConstant || counted[at]) continue;
+      counted[at] = true;
+      total += static_cast<std::size_t>(graph.shape(id).elements());
+    }
+  }
+  return total;
+}
+
+// The base, and how a picture goes into it.
+Result<void> plan_base(const TrainSettings& s, TrainPlan& plan) {
+  const PixelScaling asked{s.mean, s.std};
+  if (s.base.empty()) {
+    INK_TRY(plan.sets, read_picture_sets({.path = s.data, .size = {s.size, s.size, 0}}));
+    INK_TRY(plan.base, build_network(s.layers, plan.sets.train.size, s.seed));
+    INK_TRY(plan.input, picture_input(plan.base, asked));
+    return {};
+  }
+  const ModelSource source{.model = s.base, .shapes = s.shapes, .values = {}};
+  INK_TRY(const Model model, load_model(source));
+  INK_TRY(const PixelScaling scaling, scaling_of(model, asked));
+  INK_TRY(plan.base, cut_head(model.graph, s.features_name, plan.choice.part == TrainPart::kNorm));
+  if (s.from_scratch) {
+    INK_TRY(plan.base, reinitialize(plan.base, s.seed));
+  }
+  INK_TRY(plan.input, picture_input(plan.base, scaling));
+  INK_TRY(plan.sets, read_picture_sets({.path = s.data, .size = plan.input.size}));
+  return {};
+}
+
+// What the steps draw rows from: pictures, or features computed once.
+struct Rows {
+  Graph base;
+  std::string input;
+  std::size_t row_size = 0;
+  std::function<void(std::size_t row, std::size_t epoch, std::span<float> to)> fill;
+  Tensor features;  // of the rows that are used; empty unless cached
+};
+
+Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
+  Rows rows;
+  if (!plan.caches_features) {
+    rows.base = plan.base;
+    rows.input = plan.input.name;
+    rows.row_size = plan.input.size.bytes();
+    rows.fill = [&s, &plan, how = augmentation_of(s), changed = Bytes(plan.input.size.bytes())](
+                    std::size_t row, std::size_t epoch, std::span<float> to) mutable {
+      ByteSpan pixels = plan.sets.train.picture(row);
+      if (how.any()) {
+        Rng rng(s.seed, concat("augment/", row), epoch);
+        augment(pixels, plan.input.size, how, rng, changed);
+        pixels = changed;
+      }
+      plan.input.fill(pixels, to);
+    };
+    return rows;
+  }
+  const auto batched = with_batch(plan.base, kFeatureBatch);
+  INK_TRY(Session session, Session::create(batched ? *batched : plan.base, {.threads = s.threads}));
+  std::vector<std::size_t> used = plan.train_rows;
+  used.insert(used.end(), plan.validation_rows.begin(), plan.validation_rows.end());
+  INK_TRY(rows.features, compute_features(session, plan.input.name, "features", used.size(),
+                                          [&](std::size_t i, std::span<float> to) {
+                                            plan.input.fill(plan.sets.train.picture(used[i]), to);
+                                          }));
+  std::vector<std::size_t> place(plan.sets.train.count());
+  for (std::size_t i = 0; i < used.size(); ++i) place[used[i]] = i;
+  rows.row_size = static_cast<std::size_t>(rows.features.shape()[1]);
+  rows.base = features_base(rows.features.shape()[1]);
+  rows.input = "features";
+  rows.fill = [features = rows.features.data<float>(), width = rows.row_size,
+               place = std::move(place)](std::size_t row, std::size_t, std::span<float> to) {
+    std::copy_n(features.begin() + static_cast<std::ptrdiff_t>(place[row] * width), width,
+                to.begin());
+  };
+  return rows;
+}
+
+class Run {
+ public:
+  static Result<Run> create(const TrainSettings& s, const TrainPlan& plan) {
+    INK_TRY(Rows rows, rows_of(s, plan));
+    const FineTuneSpec spec{.classes = static_cast<std::int64_t>(plan.sets.train.classes.size()),
+                            .train = plan.caches_features ? TrainChoice{} : plan.choice,
+                            .seed = s.seed};
+    const std::size_t batch = std::min(s.batch, plan.train_rows.size());
+    INK_TRY(TrainingGraph training,
+            training_graph(rows.base, static_cast<std::int64_t>(batch), spec));
+    const Optimizer optimizer =
+        s.optimizer == "sgd"
+            ? Optimizer(Sgd{.momentum = s.momentum, .weight_decay = s.weight_decay})
+            : Optimizer(Adam{.weight_decay = s.weight_decay});
+    INK_TRY(Trainer trainer,
+            Trainer::create(std::move(training.graph), {.loss = training.loss,
+                                                        .train = training.train,
+                                                        .optimizer = optimizer,
+                                                        .clip_norm = s.clip_norm,
+                                                        .plan = {.threads = s.threads}}));
+    const std::size_t limit = s.memory_mb * 1'000'000;
+    if (limit > 0 && trainer.memory_bytes() > limit) {
+      return fail(ErrorCode::kResourceLimit, "train: a batch of ", batch, " takes ",
+                  trainer.memory_bytes() / 1'000'000, " MB, --memory allows ", s.memory_mb,
+                  ": lower --batch or train less of the base");
+    }
+    return Run(s, plan, std::move(rows), spec, batch, std::move(trainer));
+  }
+
+  TrainEstimate estimate() const {
+    return {.trained_parameters = trainer_.parameter_count(),
+            .memory_bytes = trainer_.memory_bytes(),
+            .steps = steps_per_epoch() * settings_->epochs};
+  }
+  std::size_t steps_per_epoch() const { return plan_->train_rows.size() / batch_; }
+  Trainer& trainer() { return trainer_; }
+
+  // Writes the inputs of a step; rows[i] in a seeded order of the epoch.
+  Result<void> fill(std::span<const std::size_t> rows, std::size_t epoch) {
+    INK_TRY(const TensorView inputs, trainer_.input(rows_.input));
+    INK_TRY(const TensorView targets, trainer_.input("targets"));
+    const auto classes = static_cast<std::size_t>(spec_.classes);
+    const auto even = static_cast<float>(settings_->label_smoothing / static_cast<double>(classes));
+    std::fill(targets.span<float>().begin(), targets.span<float>().end(), even);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows_.fill(rows[i], epoch, inputs.span<float>().subspan(i * rows_.row_size, rows_.row_size));
+      targets.span<float>()[i * classes + plan_->sets.train.labels[rows[i]]] +=
+          static_cast<float>(1 - settings_->label_smoothing);
+    }
+    return {};
+  }
+
+  // The mean loss of an epoch.
+  Result<double> train_epoch(std::size_t epoch, const std::function<void(std::size_t)>& on_step) {
+    std::vector<std::size_t> order = plan_->train_rows;
+    Rng(settings_->seed, "shuffle", epoch).shuffle(order);
+    const std::size_t steps = steps_per_epoch();
+    INK_TRY(const auto shape, parse_schedule(settings_->schedule));
+    const Schedule schedule{shape, settings_->rate, settings_->warmup};
+    double sum = 0;
+    for (std::size_t step = 0; step < steps; ++step) {
+      INK_CHECK_OK(fill(std::span(order).subspan(step * batch_, batch_), epoch));
+      const std::size_t done = epoch * steps + step;
+      const StepReport report = trainer_.step(rate_at(schedule, done, steps * settings_->epochs));
+      if (!report.finite) {
+        return fail(ErrorCode::kFailedPrecondition, "train: the loss is not finite at step ", step,
+                    " of epoch ", epoch + 1, ": lower --rate or set --clip-norm");
+      }
+      sum += report.loss;
+      on_step(step + 1);
+    }
+    return sum / static_cast<double>(steps);
+  }
+
+  TrainedValues values(std::span<const float> parameters) const {
+    TrainedValues values;
+    for (const ParameterSlice& slice : trainer_.parameters()) {
+      const auto count = static_cast<std::size_t>(slice.shape.elements());
+      values[slice.name] =
+          Tensor::from<float>(slice.shape, parameters.subspan(slice.offset, count));
+    }
+    return values;
+  }
+
+  // Of rows of the training set, with the trainer's weights as they are.
+  Result<Evaluation> validate(std::span<const std::size_t> rows) const {
+    const auto parameters = trainer_.get_parameters();
+    INK_TRY(const Graph graph, trained_graph(rows_.base, spec_, values(parameters)));
+    const auto batched =
+        with_batch(graph, static_cast<std::int64_t>(std::min(batch_, rows.size())));
+    INK_TRY(Session session,
+            Session::create(batched ? *batched : graph, {.threads = settings_->threads}));
+    std::vector<std::uint32_t> labels;
+    for (const std::size_t row : rows) labels.push_back(plan_->sets.train.labels[row]);
+    INK_TRY(const Tensor probabilities,
+            compute_features(session, rows_.input, "probabilities", rows.size(),
+                             [&](std::size_t i, std::span<float> to) { fill_plain(rows[i], to); }));
+    return evaluate(probabilities, labels);
+  }
+
+  Result<PictureClassifier> classifier(std::span<const float> parameters) const {
+    FineTuneSpec spec = spec_;
+    INK_TRY(Graph graph, trained_graph(plan_->base, spec, values(parameters)));
+    PictureClassifier classifier;
+    classifier.input = plan_->input;
+    classifier.classes = plan_->sets.train.classes;
+    classifier.model = classifier_model(std::move(graph), plan_->input.scaling, classifier.classes);
+    return classifier;
+  }
+
+ private:
+  Run(const TrainSettings& s, const TrainPlan& plan, Rows rows, FineTuneSpec spec,
+      std::size_t batch, Trainer trainer)
+      : settings_(&s),
+        plan_(&plan),
+        rows_(std::move(rows)),
+        spec_(spec),
+        batch_(batch),
+        trainer_(std::move(trainer)) {}
+
+  void fill_plain(std::size_t row, std::span<float> to) const {
+    if (plan_->caches_features) {
+      rows_.fill(row, 0, to);
+    } else {
+      plan_->input.fill(plan_->sets.train.picture(row), to);
+    }
+  }
+
+  const TrainSettings* settings_;
+  const TrainPlan* plan_;
+  Rows rows_;
+  FineTuneSpec spec_;
+  std::size_t batch_;
+  Trainer trainer_;
+};
+
+bool is_better(const EpochRecord& a, const EpochRecord& b) {
+  return a.validation_accuracy != b.validation_accuracy
+             ? a.validation_accuracy > b.validation_accuracy
+             : a.validation_nll < b.validation_nll;
+}
+
+// Begins a folder, or takes up what is in it.
+Result<Checkpoint> begin(const TrainSettings& s, const std::string& text, Trainer& trainer) {
+  const Path path = s.out / "checkpoint.bin";
+  Checkpoint checkpoint;
+  checkpoint.settings = text;
+  if (!std::filesystem::exists(path)) return checkpoint;
+  if (!s.resume) {
+    if (s.force) return checkpoint;
+    return fail(ErrorCode::kFailedPrecondition, s.out.string(),
+                ": holds a run already: --resume it, --force over it, or choose another --out");
+  }
+  INK_TRY(const Bytes bytes, read_file(path, kCheckpointBytesMax));
+  auto found = decode_checkpoint(bytes);
+  if (!found) return fail_within(std::move(found).error(), path.string());
+  if (found->settings != text) {
+    return fail(ErrorCode::kFailedPrecondition, path.string(),
+                ": begun with other settings, which are in run.toml beside it");
+  }
+  INK_CHECK_OK(trainer.restore_state(found->state));
+  return found;
+}
+
+bool is_finished(const TrainSettings& s, const Checkpoint& c) {
+  return c.history.size() >= s.epochs ||
+         (s.patience > 0 && c.history.size() > c.best_epoch + s.patience);
+}
+
+}  // namespace
+
+Result<TrainPlan> plan_training(const TrainSettings& s) {
+  if (s.base.empty() == s.layers.empty())
+    return fail(ErrorCode::kInvalidArgument, "train: expected either --base or --layers");
+  TrainPlan plan;
+  const bool all = !s.layers.empty() || s.from_scratch;
+  INK_TRY(plan.choice, parse_train_choice(s.train.empty() ? (all ? "all" : "head") : s.train));
+  INK_CHECK_OK(plan_base(s, plan));
+  if (!s.test_data.empty()) {
+    INK_TRY(plan.sets.test, read_pictures({.path = s.test_data,
+                                           .size = plan.sets.train.size,
+                                           .classes = plan.sets.train.classes}));
+  }
+  const PictureSet& set = plan.sets.train;
+  Split split = split_rows(set.labels, set.groups, s.validation, s.seed);
+  plan.validation_rows = std::move(split.validation);
+  plan.train_rows = std::move(split.train);
+  if (s.per_class > 0) {
+    std::vector<std::uint32_t> labels;
+    for (const std::size_t row : plan.train_rows) labels.push_back(set.labels[row]);
+    std::vector<std::size_t> few;
+    for (const std::size_t i : few_of_each(labels, s.per_class, s.seed))
+      few.push_back(plan.train_rows[i]);
+    plan.train_rows = std::move(few);
+  }
+  plan.base_parameters = numbers_in(plan.base);
+  plan.caches_features = plan.choice.part == TrainPart::kHead && !augmentation_of(s).any();
+  return plan;
+}
+
+Result<TrainEstimate> estimate_training(const TrainSettings& settings, const TrainPlan& plan) {
+  INK_TRY(Run run, Run::create(settings, plan));
+  TrainEstimate estimate = run.estimate();
+  std::vector<std::size_t> rows = plan.train_rows;
+  rows.resize(std::min(settings.batch, rows.size()));
+  INK_CHECK_OK(run.fill(rows, 0));
+  run.trainer().step(0);
+  const auto start = Clock::now();
+  for (std::size_t i = 0; i < kTimedSteps; ++i) {
+    INK_CHECK_OK(run.fill(rows, 0));
+    run.trainer().step(0);
+  }
+  estimate.step_seconds = seconds_since(start) / kTimedSteps;
+  return estimate;
+}
+
+Result<TrainResult> run_training(const TrainSettings& settings, const std::string& settings_text,
+                                 const TrainPlan& plan, Console& console) {
+  const auto start = Clock::now();
+  console.progress(plan.caches_features ? "computing features" : "planning");
+  INK_TRY(Run run, Run::create(settings, plan));
+  INK_TRY(Checkpoint progress, begin(settings, settings_text, run.trainer()));
+  INK_CHECK_OK(write_file(settings.out / "run.toml", as_bytes(settings_text)));
+  const std::size_t first = progress.history.size();
+  while (!is_finished(settings, progress)) {
+    const std::size_t epoch = progress.history.size();
+    const auto epoch_start = Clock::now();
+    INK_TRY(const double loss, run.train_epoch(epoch, [&](std::size_t step) {
+      if (step % kProgressEvery != 0) return;
+      const std::size_t steps = run.steps_per_epoch();
+      const auto done = static_cast<double>((epoch - first) * steps + step);
+      const auto all = static_cast<double>((settings.epochs - first) * steps);
+      console.progress(concat("epoch ", epoch + 1, " of ", settings.epochs, ": step ", step, " of ",
+                              steps, ", ", format_number(seconds_since(start) * (all / done - 1)),
+                              " s left"));
+    }));
+    EpochRecord record{.loss = loss};
+    if (!plan.validation_rows.empty()) {
+      INK_TRY(const Evaluation validation, run.validate(plan.validation_rows));
+      record.validation_accuracy = validation.accuracy;
+      record.validation_nll = validation.nll;
+    }
+    record.seconds = seconds_since(epoch_start);
+    // Without a part to choose by, the last epoch is taken.
+    const bool best = epoch == 0 || plan.validation_rows.empty() ||
+                      is_better(record, progress.history[progress.best_epoch]);
+    progress.history.push_back(record);
+    if (best) {
+      progress.best_epoch = epoch;
+      progress.best_parameters = run.trainer().get_parameters();
+    }
+    progress.state = run.trainer().save_state();
+    INK_CHECK_OK(write_file(settings.out / "checkpoint.bin", encode_checkpoint(progress)));
+    console.progress(concat("epoch ", epoch + 1, " of ", settings.epochs, ": loss ",
+                            format_number(loss), ", validation accuracy ",
+                            format_number(record.validation_accuracy)));
+  }
+  TrainResult result;
+  result.history = progress.history;
+  result.best_epoch = progress.best_epoch;
+  result.estimate = run.estimate();
+  INK_TRY(result.classifier, run.classifier(progress.best_parameters));
+  result.parameters = numbers_in(result.classifier.model.graph);
+  if (!plan.validation_rows.empty()) {
+    INK_CHECK_OK(run.trainer().set_parameters(progress.best_parameters));
+    INK_TRY(result.validation, run.validate(plan.validation_rows));
+  }
+  if (plan.sets.test) {
+    const PictureSet& test = *plan.sets.test;
+    INK_TRY(const Tensor probabilities,
+            classify(
+                result.classifier, test.count(), [&](std::size_t row) { return test.picture(row); },
+                settings.threads));
+    result.test = evaluate(probabilities, test.labels);
+  }
+  result.seconds = seconds_since(start);
+  return result;
+}
+
+}  // namespace inkling::tools
