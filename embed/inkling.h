@@ -65,8 +65,8 @@ typedef struct ink_options {
 
 /* Where the memory of models and their working space comes from, which is nearly all of it; small
  * objects come from the C++ runtime. For the whole process: call it before the first ink_open. Null
- * functions: the C++ runtime again. `allocate` must return blocks of this alignment and never null.
- * INK_NOT_NOW: something is allocated already. */
+ * functions: the C++ runtime again. `allocate` returns blocks of this alignment; null is out of
+ * memory. INK_NOT_NOW: something is allocated already. */
 INK_API ink_status ink_set_allocator(void* (*allocate)(void* context, size_t size,
                                                        size_t alignment),
                                      void (*release)(void* context, void* block), void* context);
@@ -149,9 +149,8 @@ INK_API ink_status ink_rerank_explored(ink_engine* engine, const ink_candidate* 
                                        double* propensities, ink_ranked_by* by);
 
 typedef struct ink_reason {
-  const char*
-      feature;   /* a name of the schema; "history:..." is the person's past. Until the next call */
-  double effect; /* what it adds to the score, against the mean of the candidates */
+  const char* feature; /* a name of the schema, until the next call; "history:...": the past */
+  double effect;       /* what it adds to the score, against the mean of the candidates */
 } ink_reason;
 
 /* Why candidates[index] stands where the model puts it: the features that move its score most away
