@@ -22,7 +22,7 @@ namespace inkling {
 namespace {
 
 constexpr double kRidge = 10;
-constexpr std::uint64_t kRounds = 100, kMaskedRounds = 2, kSeeds = 3;
+constexpr std::uint64_t kRounds = 100, kLongRounds = 400, kMaskedRounds = 2, kSeeds = 3;
 constexpr double kDelta = 1e-4, kClip = 0.2;
 constexpr std::size_t kGroup = 32;  // clients that mask together
 // By `inkling privacy noise --rounds 100 --delta 1e-4 --epsilon E`, Renyi accounting.
@@ -164,6 +164,13 @@ Result<void> measure(const ChoiceData& choices, std::span<const Price> prices) {
   INK_TRY(Simulation clear, Simulation::create(spec, data));
   INK_TRY(const RoundRecord federated, play(clear, kRounds));
   show("federated", *federated.evaluation, federated.loss);
+  // What the central fit minimises: every slate counts alike, until the loss stops falling.
+  SimulationSpec longer = spec;
+  longer.rounds = longer.evaluate_every = kLongRounds;
+  longer.update.weigh_by_examples = true;
+  INK_TRY(Simulation patient, Simulation::create(longer, data));
+  INK_TRY(const RoundRecord converged, play(patient, kLongRounds));
+  show("federated, 400 rounds, by slates", *converged.evaluation, converged.loss);
   for (const Price& price : prices) {
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
       SimulationSpec noisy = spec;
