@@ -28,6 +28,8 @@ function(ink_library NAME)
   set(target inkling_${NAME})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(inkling::${NAME} ALIAS ${target})
+  # Of an app's shared object that links it, only what INK_API marks is visible.
+  set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:inkling_warnings> ${ARG_PRIVATE})
   foreach(layer ${ARG_LAYERS})

@@ -65,8 +65,9 @@ Result<void> Engine::load_model() {
 }
 
 Result<void> Engine::use(Bundle bundle) {
-  Reranker reranker(bundle.layout.schema(), *clock_);
+  Reranker reranker(bundle.layout.schema(), *clock_, options_.plan);
   INK_CHECK_OK(reranker.set_model(bundle.model));
+  INK_CHECK_OK(reranker.set_policy(policy_));
   History history(bundle.layout);
   loaded_.emplace(Loaded{std::move(bundle.layout), std::move(bundle.model), std::move(reranker),
                          std::move(history)});
@@ -146,6 +147,18 @@ Result<Ranking> Engine::rerank(std::span<const Candidate> candidates, std::int64
   Ranking ranking{.by = RankedBy::kServerNoModel};
   for (std::uint32_t i = 0; i < candidates.size(); ++i) ranking.order.push_back(i);
   return ranking;
+}
+
+Result<void> Engine::set_policy(const Policy& policy) {
+  INK_CHECK_OK(check_policy(policy));
+  policy_ = policy;
+  return loaded_ ? loaded_->reranker.set_policy(policy) : Result<void>();
+}
+
+Result<std::vector<Reason>> Engine::why(std::span<const Candidate> candidates, std::size_t index,
+                                        std::size_t count_max) {
+  if (!loaded_) return fail(ErrorCode::kFailedPrecondition, "why: no model yet");
+  return loaded_->reranker.why(candidates, {.history = &loaded_->history}, index, count_max);
 }
 
 Result<void> Engine::log_impressions(RequestId request, std::span<const Candidate> shown,

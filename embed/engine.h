@@ -19,6 +19,7 @@ struct EngineOptions {
   Path folder;
   LogOptions log{};
   PatchChoiceSpec patch{};
+  PlanOptions plan{};
 };
 
 struct Adaptation {
@@ -45,6 +46,13 @@ class Engine {
   Result<void> erase_item(ItemId item);
   Result<void> erase_range(TimeRange range);
   Result<ScanReport> scan(const std::function<void(const Event&)>& visit);
+
+  // Errors of check_policy(). Holds until the next call.
+  Result<void> set_policy(const Policy& policy);
+  Result<std::uint32_t> experiment_arm() const { return arm_of(policy_); }
+  // kFailedPrecondition: no model.
+  Result<std::vector<Reason>> why(std::span<const Candidate> candidates, std::size_t index,
+                                  std::size_t count_max);
 
   Result<void> update_model(ByteSpan bundle);
   Result<void> rollback_model();
@@ -90,6 +98,7 @@ class Engine {
   KeyValue store_;
   std::optional<Loaded> loaded_;
   Pending pending_;
+  Policy policy_;
 };
 
 }  // namespace inkling

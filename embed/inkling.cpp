@@ -63,29 +63,64 @@ bool read_sized(const T* given, T& known) {
 
 tl::unexpected<Error> bad(const char* what) { return fail(ErrorCode::kInvalidArgument, what); }
 
-Result<std::vector<Candidate>> candidates_of(const ink_candidate* given, std::size_t count) {
+// Into the memory of the call before, whose names and numbers mostly fit.
+Result<void> copy_candidates(const ink_candidate* given, std::size_t count,
+                             std::vector<Candidate>& candidates) {
   if (given == nullptr && count > 0) return bad("candidates is null");
-  std::vector<Candidate> candidates;
-  candidates.reserve(count);
+  candidates.resize(count);
   const std::size_t stride = count > 0 ? given->struct_size : 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto* at = reinterpret_cast<const ink_candidate*>(
         reinterpret_cast<const unsigned char*>(given) + i * stride);
     ink_candidate c{};
     if (at->struct_size != stride || !read_sized(at, c)) return bad("a candidate's struct_size");
-    Candidate candidate{.item = c.item, .server_score = c.server_score, .is_none = c.is_none != 0};
     if (c.features == nullptr && c.feature_count > 0) return bad("features is null");
-    candidate.features.reserve(c.feature_count);
+    Candidate& candidate = candidates[i];
+    candidate.item = c.item;
+    candidate.server_score = c.server_score;
+    candidate.is_none = c.is_none != 0;
+    candidate.group = c.group;
+    candidate.fresh = c.is_fresh != 0;
+    candidate.features.resize(c.feature_count);
     for (std::size_t j = 0; j < c.feature_count; ++j) {
       const ink_feature& f = c.features[j];
       if (f.name == nullptr) return bad("a feature's name is null");
-      FeatureValue value{.name = f.name, .value = f.number};
-      if (f.category != nullptr) value.value = std::string(f.category);
-      candidate.features.push_back(std::move(value));
+      FeatureValue& feature = candidate.features[j];
+      feature.name = f.name;
+      if (f.category == nullptr) {
+        feature.value = f.number;
+      } else if (auto* text = std::get_if<std::string>(&feature.value)) {
+        *text = f.category;
+      } else {
+        feature.value.emplace<std::string>(f.category);
+      }
     }
-    candidates.push_back(std::move(candidate));
   }
-  return candidates;
+  return {};
+}
+
+std::size_t at_most_any(std::uint32_t places) {
+  return places == 0 ? std::numeric_limits<std::size_t>::max() : places;
+}
+
+Result<Policy> policy_of(const ink_policy* given) {
+  ink_policy p{};
+  if (!read_sized(given, p)) return bad("a policy's struct_size");
+  if (p.pins == nullptr && p.pin_count > 0) return bad("pins is null");
+  Policy policy{.move_max = at_most_any(p.move_max),
+                .fresh_min = p.fresh_min,
+                .fresh_places = p.fresh_places,
+                .spacing = p.spacing,
+                .temperature = p.temperature,
+                .explore_places = p.explore_places,
+                .seed = p.seed};
+  for (std::size_t i = 0; i < p.pin_count; ++i)
+    policy.pins.push_back({p.pins[i].item, p.pins[i].place});
+  if (p.salt != nullptr) {
+    policy.experiment =
+        Experiment{.salt = p.salt, .person = p.person, .arms = p.arms, .hold_out = p.hold_out};
+  }
+  return policy;
 }
 
 std::string json_of(const Event& e) {
@@ -116,6 +151,8 @@ struct ink_engine {
   HookClock clock;
   std::unique_ptr<Engine> engine;
   std::string error;
+  std::vector<Candidate> candidates;  // of the latest call
+  std::vector<Reason> reasons;        // what the names in ink_reason point to
 };
 
 namespace {
@@ -156,6 +193,8 @@ ink_status ink_open(const ink_options* options, ink_engine** engine) {
   const ink_status status = guarded(handle.get(), [&]() -> Result<void> {
     EngineOptions o{.folder = known.folder};
     o.log.survives_power_loss = known.survives_power_loss != 0;
+    o.plan.executor = {.threads = known.threads, .run = known.run_tasks, .context = known.context};
+    if (known.run_tasks == nullptr) o.plan.executor = {};
     if (known.rows_max != 0) o.log.retention.rows_max = known.rows_max;
     if (known.bytes_max != 0) o.log.retention.bytes_max = known.bytes_max;
     if (known.age_ms_max != 0) o.log.retention.age_ms_max = known.age_ms_max;
@@ -177,16 +216,61 @@ const char* ink_last_error(const ink_engine* engine) {
   return engine == nullptr ? "" : engine->error.c_str();
 }
 
+ink_status ink_set_allocator(void* (*allocate)(void* context, size_t size, size_t alignment),
+                             void (*release)(void* context, void* block), void* context) {
+  const auto set = set_block_allocator({allocate, release, context});
+  return set ? INK_OK : status_of(set.error().code);
+}
+
+ink_status ink_set_policy(ink_engine* engine, const ink_policy* policy) {
+  return guarded(engine, [&]() -> Result<void> {
+    INK_TRY(const Policy own, policy_of(policy));
+    return engine->engine->set_policy(own);
+  });
+}
+
+ink_status ink_experiment_arm(ink_engine* engine, uint32_t* arm) {
+  return guarded(engine, [&]() -> Result<void> {
+    INK_TRY(const std::uint32_t found, engine->engine->experiment_arm());
+    if (arm != nullptr) *arm = found;
+    return {};
+  });
+}
+
 ink_status ink_rerank(ink_engine* engine, const ink_candidate* candidates, size_t count,
                       int64_t deadline_ms, uint32_t* order, ink_ranked_by* by) {
+  return ink_rerank_explored(engine, candidates, count, deadline_ms, order, nullptr, by);
+}
+
+ink_status ink_rerank_explored(ink_engine* engine, const ink_candidate* candidates, size_t count,
+                               int64_t deadline_ms, uint32_t* order, double* propensities,
+                               ink_ranked_by* by) {
   return guarded(engine, [&]() -> Result<void> {
     if (order == nullptr && count > 0) return bad("order is null");
-    INK_TRY(const auto own, candidates_of(candidates, count));
+    INK_CHECK_OK(copy_candidates(candidates, count, engine->candidates));
     const std::int64_t deadline =
         deadline_ms == 0 ? std::numeric_limits<std::int64_t>::max() : deadline_ms;
-    INK_TRY(const Ranking ranking, engine->engine->rerank(own, deadline));
+    INK_TRY(const Ranking ranking, engine->engine->rerank(engine->candidates, deadline));
     std::copy(ranking.order.begin(), ranking.order.end(), order);
+    if (propensities != nullptr) {
+      std::fill_n(propensities, count, 1.0);
+      std::copy(ranking.propensities.begin(), ranking.propensities.end(), propensities);
+    }
     if (by != nullptr) *by = static_cast<ink_ranked_by>(ranking.by);
+    return {};
+  });
+}
+
+ink_status ink_why(ink_engine* engine, const ink_candidate* candidates, size_t count, size_t index,
+                   ink_reason* reasons, size_t* reason_count) {
+  return guarded(engine, [&]() -> Result<void> {
+    if (reason_count == nullptr || (reasons == nullptr && *reason_count > 0))
+      return bad("reasons is null");
+    INK_CHECK_OK(copy_candidates(candidates, count, engine->candidates));
+    INK_TRY(engine->reasons, engine->engine->why(engine->candidates, index, *reason_count));
+    *reason_count = engine->reasons.size();
+    for (std::size_t i = 0; i < engine->reasons.size(); ++i)
+      reasons[i] = {engine->reasons[i].feature.c_str(), engine->reasons[i].effect};
     return {};
   });
 }
@@ -194,9 +278,9 @@ ink_status ink_rerank(ink_engine* engine, const ink_candidate* candidates, size_
 ink_status ink_log_impressions(ink_engine* engine, uint64_t request, const ink_candidate* shown,
                                size_t count, const double* propensities, int64_t time_ms) {
   return guarded(engine, [&]() -> Result<void> {
-    INK_TRY(const auto own, candidates_of(shown, count));
+    INK_CHECK_OK(copy_candidates(shown, count, engine->candidates));
     const std::span<const double> odds(propensities, propensities == nullptr ? 0 : count);
-    return engine->engine->log_impressions(request, own, odds, time_ms);
+    return engine->engine->log_impressions(request, engine->candidates, odds, time_ms);
   });
 }
 

@@ -55,7 +55,21 @@ typedef struct ink_options {
   /* 1 if `signature` is the publisher's over `bytes`; without it every model update is refused. */
   int (*verify)(void* context, const void* bytes, size_t size, const void* signature,
                 size_t signature_size);
+  /* The app's threads, for large models. Calls task(task_context, i) once for each i below `tasks`,
+   * on at most `threads` threads, and returns when all have returned. Null: everything runs on the
+   * calling thread; the library never starts one. Any number of threads gives the same order. */
+  void (*run_tasks)(void* context, size_t tasks, void (*task)(void* task_context, size_t i),
+                    void* task_context);
+  unsigned threads;
 } ink_options;
+
+/* Where the memory of models and their working space comes from, which is nearly all of it; small
+ * objects come from the C++ runtime. For the whole process: call it before the first ink_open. Null
+ * functions: the C++ runtime again. `allocate` returns blocks of this alignment; null is out of
+ * memory. INK_NOT_NOW: something is allocated already. */
+INK_API ink_status ink_set_allocator(void* (*allocate)(void* context, size_t size,
+                                                       size_t alignment),
+                                     void (*release)(void* context, void* block), void* context);
 
 /* Opens or creates the folder. On failure *engine is null and the message goes to options->log. */
 INK_API ink_status ink_open(const ink_options* options, ink_engine** engine);
@@ -75,20 +89,76 @@ typedef struct ink_candidate {
   int is_none; /* the outside option */
   const ink_feature* features;
   size_t feature_count;
+  uint64_t group; /* for ink_policy.spacing; 0: of no group */
+  int is_fresh;   /* for ink_policy.fresh_min */
 } ink_candidate;
 
 typedef enum ink_ranked_by {
   INK_SERVER_NO_MODEL = 0,
   INK_SERVER_DEADLINE = 1,
   INK_GLOBAL_MODEL = 2,
-  INK_PERSONAL_MODEL = 3
+  INK_PERSONAL_MODEL = 3,
+  INK_SERVER_HOLD_OUT = 4 /* this person is held out of reranking, to compare with */
 } ink_ranked_by;
+
+/* What the app lets happen to its feed. Stays until the next call, not across ink_close. From the
+ * strongest rule to the weakest: pins, the largest move, fresh items near the top, spacing. A zero
+ * struct (but for its size) allows everything and explores nothing. */
+typedef struct ink_pin {
+  uint64_t item;
+  uint32_t place;
+} ink_pin;
+
+typedef struct ink_policy {
+  size_t struct_size;
+  const ink_pin* pins; /* copied; of items that are not shown nothing is expected */
+  size_t pin_count;
+  uint32_t move_max;                /* places up or down from the server's; 0: any */
+  uint32_t fresh_min, fresh_places; /* of the first fresh_places at least fresh_min are fresh */
+  uint32_t spacing;                 /* places between two items of a group */
+  /* The first explore_places are drawn at random from softmax(score / temperature); 0: off. Guard
+   * rails do not mix with it, because then nobody knows the odds. */
+  double temperature;
+  uint32_t explore_places;
+  uint64_t seed; /* of those draws; a new one for each start of the app */
+  /* An experiment: a salted hash of `person` gives the arm, the same one each time. The share
+   * `hold_out` sees the server's order. Null salt: no experiment. */
+  const char* salt; /* copied */
+  uint64_t person;
+  uint32_t arms;
+  double hold_out;
+} ink_policy;
+
+/* INK_INVALID_ARGUMENT: numbers that cannot be, or guard rails together with exploration; then the
+ * policy in force stays. */
+INK_API ink_status ink_set_policy(ink_engine* engine, const ink_policy* policy);
+/* Null `arm` is allowed. *arm: 0 to arms - 1, or UINT32_MAX for the hold-out and without an
+ * experiment. */
+INK_API ink_status ink_experiment_arm(ink_engine* engine, uint32_t* arm);
 
 /* Writes the indices of the candidates, best first, to order[count], and by whom to *by, which may
  * be null. Past the deadline (on the steady clock; 0: none) and without a model the order is the
  * server's, that is 0, 1, 2, ... */
 INK_API ink_status ink_rerank(ink_engine* engine, const ink_candidate* candidates, size_t count,
                               int64_t deadline_ms, uint32_t* order, ink_ranked_by* by);
+
+/* The same, and for each place of the order the probability that the policy put this item there
+ * given those above it, as ink_log_impressions takes it; 1 where nothing was drawn. */
+INK_API ink_status ink_rerank_explored(ink_engine* engine, const ink_candidate* candidates,
+                                       size_t count, int64_t deadline_ms, uint32_t* order,
+                                       double* propensities, ink_ranked_by* by);
+
+typedef struct ink_reason {
+  const char* feature; /* a name of the schema, until the next call; "history:...": the past */
+  double effect;       /* what it adds to the score, against the mean of the candidates */
+} ink_reason;
+
+/* Why candidates[index] stands where the model puts it: the features that move its score most away
+ * from the others', strongest first. Writes at most *reason_count of them and their number back.
+ * Takes one scoring for each feature: for a person who asks, not for each request. INK_NOT_NOW: no
+ * model. */
+INK_API ink_status ink_why(ink_engine* engine, const ink_candidate* candidates, size_t count,
+                           size_t index, ink_reason* reasons, size_t* reason_count);
 
 /* One request: what was shown, in the order shown, with the probability of each place (null: 1).
  * Durable on return. */

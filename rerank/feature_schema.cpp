@@ -215,7 +215,8 @@ Result<void> FeatureSchema::encode(const Candidate& candidate, std::span<float> 
                 row.size(), " columns, expected ", width());
   }
   std::fill(row.begin(), row.end(), 0.0f);
-  std::array<bool, kFeaturesMax> given{};
+  std::array<bool, kFeaturesMax> given;
+  std::fill_n(given.begin(), layout_->features.size(), false);
   for (std::size_t i = 0; i < candidate.features.size(); ++i) {
     const FeatureValue& raw = candidate.features[i];
     INK_TRY(const std::size_t at, layout_->find(raw.name, i));

@@ -163,6 +163,8 @@ History::History(HistoryLayout layout) : layout_(std::move(layout)) {
   const std::size_t width = layout_.base().width();
   for (auto* sums : {&shown_sum_, &chosen_sum_, &fast_, &slow_}) sums->assign(width, 0.0);
   latest_.assign(width, 0.0f);
+  profile_.assign(width, 0.0);
+  slow_profile_.assign(width, 0.0);
   if (const TastePrior& prior = layout_.options().taste; !prior.empty()) taste_.emplace(prior);
 }
 
@@ -212,7 +214,17 @@ Result<void> History::observe(std::span<const ItemId> items, std::span<const flo
   for (const std::size_t i : chosen) choose(items[i], row(i));
   if (taste_) taste_->observe(features, chosen);
   if (items_.size() > kHistoryItemsMax) forget_items();
+  refresh_profiles();
   return {};
+}
+
+void History::refresh_profiles() {
+  if (chosen_ == 0) return;
+  for (std::size_t i = 0; i < profile_.size(); ++i) {
+    const double average = shown_sum_[i] / static_cast<double>(shown_);
+    profile_[i] = chosen_sum_[i] / static_cast<double>(chosen_) - average;
+    slow_profile_[i] = slow_[i] / slow_total_ - average;
+  }
 }
 
 // Half of the items go at once, so that the search for the oldest is paid for by many events.
@@ -226,7 +238,7 @@ void History::forget_items() {
 
 void History::write_columns(ItemId item, std::span<const float> base, std::span<float> out) const {
   const HistoryOptions& o = layout_.options();
-  const auto n = static_cast<double>(chosen_), seen = static_cast<double>(shown_);
+  const auto n = static_cast<double>(chosen_);
   std::size_t at = 0;
   const auto put = [&](double v) { out[at++] = static_cast<float>(v); };
   for (const HistoryLayout::Group& g : layout_.groups()) {
@@ -247,15 +259,9 @@ void History::write_columns(ItemId item, std::span<const float> base, std::span<
         same += static_cast<double>(x[i]) * static_cast<double>(latest_[g.begin + i]);
       put(same);
     } else {
-      // What was chosen against what was shown, shrunk to nothing while there are few choices.
-      double profile = 0, slow = 0;
-      for (std::size_t i = g.begin; i < g.end && n > 0; ++i) {
-        const double average = shown_sum_[i] / seen, v = static_cast<double>(base[i]);
-        profile += v * (chosen_sum_[i] / n - average);
-        slow += v * (slow_[i] / slow_total_ - average);
-      }
-      put(profile * n / (n + kEvidence));
-      put(slow * slow_total_ / (slow_total_ + kEvidence));
+      // Shrunk to nothing while there are few choices.
+      put(part(profile_) * n / (n + kEvidence));
+      put(part(slow_profile_) * slow_total_ / (slow_total_ + kEvidence));
     }
   }
   const auto found = items_.find(item);
@@ -265,7 +271,7 @@ void History::write_columns(ItemId item, std::span<const float> base, std::span<
   put(std::log1p(mine.shown));
   put(std::log((mine.chosen + o.prior) / (mine.shown + 2 * o.prior)));
   put(mine.last == 0 ? 0 : std::pow(o.fast, age));
-  put(mine.memory * std::pow(o.slow, age) / (slow_total_ + o.prior));
+  put(mine.memory == 0 ? 0 : mine.memory * std::pow(o.slow, age) / (slow_total_ + o.prior));
   put(mine.last == 0 ? 0 : 1 / (1 + age));
   put(std::log1p(n));
   if (taste_) put(taste_->utility(base));
@@ -356,6 +362,7 @@ Result<History> History::parse(HistoryLayout layout, ByteSpan bytes) {
   if (!in.finished() || h.items_.size() != items)
     return fail(ErrorCode::kCorrupt, "history: ", bytes.size(), " bytes do not hold ", items,
                 " items");
+  h.refresh_profiles();
   return h;
 }
 

@@ -97,13 +97,16 @@ class History {
   void choose(ItemId item, std::span<const float> row);
   void write_columns(ItemId item, std::span<const float> base, std::span<float> out) const;
   void forget_items();
+  void refresh_profiles();
 
   HistoryLayout layout_;
   std::uint64_t shown_ = 0, chosen_ = 0;
   std::vector<double> shown_sum_, chosen_sum_;  // by base column
   std::vector<double> fast_, slow_;             // decayed sums of chosen rows, by base column
   double fast_total_ = 0, slow_total_ = 0;      // decayed number of choices
-  std::vector<float> latest_;                   // the latest chosen row
+  // What was chosen against what was shown, by base column; made of the sums after each request.
+  std::vector<double> profile_, slow_profile_;
+  std::vector<float> latest_;  // the latest chosen row
   std::unordered_map<ItemId, Item> items_;
   std::optional<Taste> taste_;
   std::vector<float> recent_;  // f32[up to kRecentRowsMax, base width]

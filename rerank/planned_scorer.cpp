@@ -4,9 +4,10 @@
 
 namespace inkling {
 
-Result<PlannedScorer> PlannedScorer::create(Model model, const FeatureSchema& schema) {
+Result<PlannedScorer> PlannedScorer::create(Model model, const FeatureSchema& schema,
+                                            const PlanOptions& options) {
   INK_CHECK_OK(check_scorer(model, schema));
-  PlannedScorer scorer(std::move(model));
+  PlannedScorer scorer(std::move(model), options);
   INK_TRY(scorer.identity_, model_identity(scorer.model_));
   INK_TRY(scorer.global_, model_parameters(scorer.model_.graph));
   INK_TRY(scorer.past_rows_, inkling::past_rows(scorer.model_.graph));
@@ -47,7 +48,7 @@ Result<PlannedScorer::Planned*> PlannedScorer::slate(std::size_t rows) {
     return &planned_.front();
   }
   INK_TRY(const Graph graph, with_rows(model_.graph, rows));
-  INK_TRY(Session session, Session::create(graph));
+  INK_TRY(Session session, Session::create(graph, options_));
   Planned planned{.rows = rows, .session = std::move(session)};
   INK_TRY(planned.features, planned.session.input(kFeaturesInput));
   INK_TRY(planned.scores, planned.session.output(kScoresOutput));

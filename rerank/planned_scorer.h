@@ -17,7 +17,8 @@ inline constexpr std::size_t kPlannedSizesMax = 16;  // slate sizes; the least r
 class PlannedScorer {
  public:
   // kVerification: a model for another feature schema. kInvalidArgument: not a scorer.
-  static Result<PlannedScorer> create(Model model, const FeatureSchema& schema);
+  static Result<PlannedScorer> create(Model model, const FeatureSchema& schema,
+                                      const PlanOptions& options = {});
 
   const Sha256Digest& identity() const { return identity_; }
   std::span<const float> global() const { return global_; }  // parameters without a patch
@@ -42,11 +43,13 @@ class PlannedScorer {
   Result<Planned*> slate(std::size_t rows);
 
  private:
-  explicit PlannedScorer(Model model) : model_(std::move(model)) {}
+  PlannedScorer(Model model, const PlanOptions& options)
+      : model_(std::move(model)), options_(options) {}
   void write_parameters(const Planned& planned) const;
   void use_parameters(std::vector<float> values, bool patched);
 
   Model model_;
+  PlanOptions options_;
   Sha256Digest identity_{};
   std::size_t past_rows_ = 0;
   std::vector<float> global_, current_;

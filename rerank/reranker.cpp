@@ -4,11 +4,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "rerank/ranking.h"
-
 namespace inkling {
 
 namespace {
+
+constexpr std::size_t kCandidatesAClockCall = 16;  // about ten microseconds apart
 
 Ranking server_order(std::size_t count, RankedBy why) {
   Ranking ranking{.by = why, .order = std::vector<std::uint32_t>(count)};
@@ -34,7 +34,7 @@ std::vector<float> softmax_of(std::span<const float> scores) {
 }  // namespace
 
 Result<void> Reranker::set_model(Model model) {
-  INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema_));
+  INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema_, plan_));
   scorer_.emplace(std::move(scorer));
   return {};
 }
@@ -48,6 +48,15 @@ Result<void> Reranker::set_patch(const Patch& patch) {
 Result<void> Reranker::clear_patch() {
   if (!scorer_) return fail(ErrorCode::kFailedPrecondition, "reranker: no model, so no patch");
   scorer_->clear_patch();
+  return {};
+}
+
+Result<void> Reranker::set_policy(Policy policy) {
+  INK_CHECK_OK(check_policy(policy));
+  INK_TRY(const std::uint32_t arm, arm_of(policy));
+  held_out_ = policy.experiment && arm == kHoldOut;
+  rng_ = Rng(policy.seed, "exploration");
+  policy_ = std::move(policy);
   return {};
 }
 
@@ -65,7 +74,7 @@ Result<bool> Reranker::encode(std::span<const Candidate> candidates, const Conte
     } else {
       INK_CHECK_OK(schema_.encode(candidates[i], row));
     }
-    if (late(context)) return false;
+    if (i % kCandidatesAClockCall == 0 && late(context)) return false;
   }
   if (scorer_->past_rows() > 0) {
     const auto past = history == nullptr ? std::span<const float>() : history->recent_rows();
@@ -81,6 +90,7 @@ Result<Ranking> Reranker::rerank(std::span<const Candidate> candidates, const Co
                 kCandidatesMax);
   }
   if (!scorer_ || count == 0) return server_order(count, RankedBy::kServerNoModel);
+  if (held_out_) return server_order(count, RankedBy::kServerHoldOut);
   if (late(context)) return server_order(count, RankedBy::kServerDeadline);
   INK_TRY(PlannedScorer::Planned * planned, scorer_->slate(count));
   INK_TRY(const bool in_time, encode(candidates, context, *planned));
@@ -88,10 +98,26 @@ Result<Ranking> Reranker::rerank(std::span<const Candidate> candidates, const Co
   planned->run();
   if (late(context)) return server_order(count, RankedBy::kServerDeadline);
   const auto scores = planned->scores.span<float>();
+  INK_TRY(ArrangedOrder arranged, arrange(policy_, candidates, scores, rng_));
   return Ranking{.by = scorer_->patched() ? RankedBy::kPersonalModel : RankedBy::kGlobalModel,
-                 .order = rank_by_score(scores),
+                 .order = std::move(arranged.order),
                  .scores = {scores.begin(), scores.end()},
-                 .probabilities = softmax_of(scores)};
+                 .probabilities = softmax_of(scores),
+                 .propensities = std::move(arranged.propensities)};
+}
+
+Result<std::vector<Reason>> Reranker::why(std::span<const Candidate> candidates,
+                                          const Context& context, std::size_t index,
+                                          std::size_t count_max) {
+  if (!scorer_) return fail(ErrorCode::kFailedPrecondition, "why: no model");
+  if (candidates.empty() || candidates.size() > kCandidatesMax) {
+    return fail(ErrorCode::kInvalidArgument, "why: ", candidates.size(),
+                " candidates, expected 1 to ", kCandidatesMax);
+  }
+  INK_TRY(PlannedScorer::Planned * planned, scorer_->slate(candidates.size()));
+  const Context patient{.history = context.history};
+  INK_TRY([[maybe_unused]] const bool in_time, encode(candidates, patient, *planned));
+  return explain(*planned, schema_, index, count_max);
 }
 
 }  // namespace inkling

@@ -22,6 +22,8 @@ struct Candidate {
   double server_score = 0;
   bool is_none = false;  // the outside option: "none of these"
   std::vector<FeatureValue> features{};
+  std::uint64_t group = 0;  // for spacing; 0: of no group
+  bool fresh = false;       // for the freshness floor
 };
 
 struct Slate {

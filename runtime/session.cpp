@@ -66,7 +66,8 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
     plan->graph = source;
   }
   const Graph& graph = plan->graph;
-  plan->pool = std::make_unique<ThreadPool>(options.threads);
+  plan->pool = options.executor.run != nullptr ? std::make_unique<ThreadPool>(options.executor)
+                                               : std::make_unique<ThreadPool>(options.threads);
   const StoragePlan storage = plan_storage(graph);
 
   // Choose kernels first: their scratch memory is part of the arena.

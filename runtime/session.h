@@ -26,6 +26,7 @@ namespace inkling {
 
 struct PlanOptions {
   unsigned threads = 1;
+  Executor executor{};          // the app's threads; then `threads` counts for nothing
   bool optimize = true;         // run the passes of runtime/passes/
   bool reference_only = false;  // the plainest loops, for tests
 };

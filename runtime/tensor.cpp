@@ -1,6 +1,8 @@
 #include "runtime/tensor.h"
 
+#include <atomic>
 #include <cstring>
+#include <new>
 
 namespace inkling {
 
@@ -94,11 +96,50 @@ std::ostream& operator<<(std::ostream& out, const TensorSpec& spec) {
   return out << dtype_name(spec.dtype) << spec.shape;
 }
 
+namespace {
+
+// Process-wide state, against the rule: a tensor frees itself, so it cannot ask an owner how.
+constinit BlockAllocator app_allocator{};
+constinit std::atomic<std::size_t> live_blocks{0};
+
+void* new_block(std::size_t bytes) {
+  if (app_allocator.allocate == nullptr)
+    return ::operator new[](bytes, std::align_val_t{kTensorAlignment});
+  void* block = app_allocator.allocate(app_allocator.context, bytes, kTensorAlignment);
+  if (block != nullptr) return block;
+#if defined(__cpp_exceptions)
+  throw std::bad_alloc();
+#else
+  broken_invariant(__FILE__, __LINE__, "the app's allocator has memory");
+#endif
+}
+
+}  // namespace
+
+Result<void> set_block_allocator(const BlockAllocator& allocator) {
+  if ((allocator.allocate == nullptr) != (allocator.release == nullptr))
+    return fail(ErrorCode::kInvalidArgument, "allocator: one of its functions is null");
+  if (const std::size_t live = live_blocks.load(); live > 0)
+    return fail(ErrorCode::kFailedPrecondition, "allocator: ", live, " tensors are alive");
+  app_allocator = allocator;
+  return {};
+}
+
+void AlignedDelete::operator()(std::byte* p) const {
+  live_blocks.fetch_sub(1);
+  if (app_allocator.release != nullptr) {
+    app_allocator.release(app_allocator.context, p);
+  } else {
+    ::operator delete[](p, std::align_val_t{kTensorAlignment});
+  }
+}
+
 AlignedBytes allocate_aligned(std::size_t bytes) {
   // Rounded up, so that a kernel may read a whole vector at the end of any tensor.
   const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + kTensorAlignment - 1) /
                               kTensorAlignment * kTensorAlignment;
-  auto* p = static_cast<std::byte*>(::operator new[](rounded, std::align_val_t{kTensorAlignment}));
+  auto* p = static_cast<std::byte*>(new_block(rounded));
+  live_blocks.fetch_add(1);
   std::memset(p, 0, rounded);
   return AlignedBytes(p);
 }

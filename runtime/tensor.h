@@ -145,10 +145,18 @@ struct TensorView {
 
 inline constexpr std::size_t kTensorAlignment = 64;
 
+// Where the memory of all tensors and arenas comes from: the C++ runtime, or the app.
+struct BlockAllocator {
+  void* (*allocate)(void* context, std::size_t bytes, std::size_t alignment) = nullptr;
+  void (*release)(void* context, void* block) = nullptr;
+  void* context = nullptr;
+};
+// For the whole process, because a tensor outlives whoever made it. Call it before other threads
+// use the library. Null functions: the C++ runtime again. kFailedPrecondition: a tensor is alive.
+Result<void> set_block_allocator(const BlockAllocator& allocator);
+
 struct AlignedDelete {
-  void operator()(std::byte* p) const {
-    ::operator delete[](p, std::align_val_t{kTensorAlignment});
-  }
+  void operator()(std::byte* p) const;
 };
 using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
 AlignedBytes allocate_aligned(std::size_t bytes);  // zeroed; never null

@@ -196,6 +196,10 @@ Result<void> BehaviorLog::State::open_store() {
   INK_TRY(Statement data_version, database.prepare("PRAGMA data_version"));
   INK_TRY(Statement newest_id, database.prepare("SELECT max(id) FROM event"));
   INK_TRY(Statement delete_aged, database.prepare("DELETE FROM event WHERE time_ms < ?"));
+  // Before the rows are counted: a commit of another connection in between shows later.
+  INK_TRY([[maybe_unused]] const bool row, data_version.step());
+  const std::int64_t version = data_version.integer(0);
+  data_version.reset();
   INK_TRY(const std::int64_t in_table, database.integer("SELECT count(*) FROM event NOT INDEXED"));
   INK_TRY(const std::int64_t in_index,
           database.integer("SELECT count(*) FROM event INDEXED BY event_time"));
@@ -207,8 +211,10 @@ Result<void> BehaviorLog::State::open_store() {
                       .insert = std::move(insert_row),
                       .data_version = std::move(data_version),
                       .newest_id = std::move(newest_id),
-                      .delete_aged = std::move(delete_aged)});
-  return count_rows();
+                      .delete_aged = std::move(delete_aged),
+                      .version_seen = version,
+                      .rows = static_cast<std::uint64_t>(in_table)});
+  return {};
 }
 
 Result<void> BehaviorLog::State::open_or_quarantine() {

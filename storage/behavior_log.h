@@ -71,7 +71,7 @@ struct TimeRange {  // [begin_ms, end_ms)
 };
 
 // The oldest rows, by their time, go first. bytes_max counts the pages that rows use in the main
-// file; the -wal file adds about a mebibyte.
+// file; the -wal file adds about four mebibytes.
 struct Retention {
   std::uint64_t rows_max = 100'000;
   std::uint64_t bytes_max = std::uint64_t{16} << 20;  // at least kLogBytesMin

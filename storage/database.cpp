@@ -18,6 +18,12 @@ namespace {
 constexpr int kSqlBytesMax = 1 << 16;
 constexpr int kExpressionDepthMax = 64;
 constexpr int kColumnsMax = 64;
+constexpr int kCheckpointPages = 1000;
+
+// What every append runs: prepared once a connection.
+enum Prepared { kBegin, kCommit, kPageCount, kFreePages, kPreparedCount };
+constexpr std::array<const char*, kPreparedCount> kPreparedSql = {
+    "BEGIN IMMEDIATE", "COMMIT", "PRAGMA page_count", "PRAGMA freelist_count"};
 
 ErrorCode error_code(int rc) {
   switch (rc & 0xff) {
@@ -90,8 +96,32 @@ bool stopped_uncleanly(const Path& path) {
 struct Database::Connection {
   sqlite3* handle = nullptr;
   Path path;
+  std::int64_t page_bytes = 0;
+  std::array<sqlite3_stmt*, kPreparedCount> prepared{};
 
-  ~Connection() { sqlite3_close_v2(handle); }
+  ~Connection() {
+    for (sqlite3_stmt* statement : prepared) sqlite3_finalize(statement);
+    sqlite3_close_v2(handle);
+  }
+
+  // The first column of the only row, 0 without one.
+  Result<std::int64_t> run_prepared(Prepared which) {
+    sqlite3_stmt*& statement = prepared[which];
+    if (statement == nullptr) {
+      const int rc = sqlite3_prepare_v3(handle, kPreparedSql[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                        &statement, nullptr);
+      if (rc != SQLITE_OK) return failed(rc, "prepare");
+    }
+    const int rc = sqlite3_step(statement);
+    const std::int64_t value = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+      sqlite3_reset(statement);
+      return value;
+    }
+    auto error = failed(rc, "run");
+    sqlite3_reset(statement);
+    return error;
+  }
 
   tl::unexpected<Error> failed(int rc, std::string_view what) const {
     const char* reason = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(rc);
@@ -228,12 +258,14 @@ Result<Database> Database::open(const Path& path, const DatabaseOptions& options
   INK_CHECK_OK(
       database.run("PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON; PRAGMA mmap_size=0;"
                    "PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL;"
-                   "PRAGMA journal_size_limit=1048576; PRAGMA wal_autocheckpoint=256"));
+                   "PRAGMA journal_size_limit=1048576"));
+  INK_CHECK_OK(database.run(concat("PRAGMA wal_autocheckpoint=", kCheckpointPages)));
   INK_CHECK_OK(database.run(options.survives_power_loss ? "PRAGMA synchronous=FULL"
                                                         : "PRAGMA synchronous=NORMAL"));
   INK_TRY(const std::int64_t page_bytes, database.integer("PRAGMA page_size"));
+  database.connection_->page_bytes = std::max<std::int64_t>(page_bytes, 512);
   const std::uint64_t pages =
-      options.bytes_max / static_cast<std::uint64_t>(std::max<std::int64_t>(page_bytes, 512));
+      options.bytes_max / static_cast<std::uint64_t>(database.connection_->page_bytes);
   INK_CHECK_OK(database.run(
       concat("PRAGMA max_page_count=", std::clamp<std::uint64_t>(pages, 1, 1u << 30))));
   if (!unclean) return database;
@@ -298,11 +330,10 @@ std::uint64_t Database::changes() const {
 }
 
 Result<std::uint64_t> Database::used_bytes() {
-  INK_TRY(const std::int64_t page_bytes, integer("PRAGMA page_size"));
-  INK_TRY(const std::int64_t pages, integer("PRAGMA page_count"));
-  INK_TRY(const std::int64_t unused, integer("PRAGMA freelist_count"));
+  INK_TRY(const std::int64_t pages, connection_->run_prepared(kPageCount));
+  INK_TRY(const std::int64_t unused, connection_->run_prepared(kFreePages));
   return static_cast<std::uint64_t>(std::max<std::int64_t>(pages - unused, 0)) *
-         static_cast<std::uint64_t>(page_bytes);
+         static_cast<std::uint64_t>(connection_->page_bytes);
 }
 
 Result<void> Database::scrub() {
@@ -314,7 +345,7 @@ Result<void> Database::scrub() {
 }
 
 Result<Transaction> Transaction::begin(Database& database) {
-  INK_CHECK_OK(database.run("BEGIN IMMEDIATE"));
+  INK_CHECK_OK(database.connection_->run_prepared(kBegin));
   return Transaction(database);
 }
 
@@ -330,7 +361,7 @@ Transaction::~Transaction() {
 }
 
 Result<void> Transaction::commit() {
-  INK_CHECK_OK(database_->run("COMMIT"));
+  INK_CHECK_OK(database_->connection_->run_prepared(kCommit));
   database_ = nullptr;
   return {};
 }

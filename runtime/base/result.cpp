@@ -28,4 +28,10 @@ std::string_view error_code_name(ErrorCode code) {
   return "unknown";
 }
 
+std::string concat_parts(const MessagePart* parts, std::size_t count) {
+  std::ostringstream out;
+  for (std::size_t i = 0; i < count; ++i) parts[i].print(out, parts[i].value);
+  return std::move(out).str();
+}
+
 }  // namespace inkling

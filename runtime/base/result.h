@@ -42,13 +42,30 @@ struct Error {
 template <typename T>
 using Result = tl::expected<T, Error>;
 
+// An argument of concat() and how to print it: what stays at each place of call is a small table,
+// not a stream, because there are a thousand such places in an app.
+struct MessagePart {
+  const void* value;
+  void (*print)(std::ostream& out, const void* value);
+};
+
+template <typename T>
+MessagePart message_part(const T& value) {
+  return {&value, [](std::ostream& out, const void* v) { out << *static_cast<const T*>(v); }};
+}
+template <std::size_t kSize>
+MessagePart message_part(const char (&text)[kSize]) {
+  return {text, [](std::ostream& out, const void* v) { out << static_cast<const char*>(v); }};
+}
+
+std::string concat_parts(const MessagePart* parts, std::size_t count);
+
 // Joins its arguments as an ostream would print them.
 template <typename... Parts>
 requires requires(std::ostream& out, const Parts&... parts) { (out << ... << parts); }
 std::string concat(const Parts&... parts) {
-  std::ostringstream out;
-  (out << ... << parts);
-  return std::move(out).str();
+  const MessagePart all[sizeof...(Parts) + 1] = {message_part(parts)..., {}};
+  return concat_parts(all, sizeof...(Parts));
 }
 
 // return fail(ErrorCode::kCorrupt, "model ", path, ": ", n, " bytes, expected ", m);

@@ -44,6 +44,7 @@ struct ThreadPool::Crew {
   std::atomic<std::size_t> next{0};
 
   std::vector<std::thread> workers;
+  Executor executor{};
 
   void claim_chunks(unsigned worker) {
     for (;;) {
@@ -85,6 +86,10 @@ ThreadPool::ThreadPool(unsigned threads) : crew_(std::make_unique<Crew>()) {
   }
 }
 
+ThreadPool::ThreadPool(const Executor& executor) : crew_(std::make_unique<Crew>()) {
+  if (executor.run != nullptr) crew_->executor = executor;
+}
+
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(crew_->mutex);
@@ -94,17 +99,34 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : crew_->workers) worker.join();
 }
 
-unsigned ThreadPool::threads() const { return static_cast<unsigned>(crew_->workers.size()) + 1; }
+unsigned ThreadPool::threads() const {
+  return std::max(crew_->executor.threads, static_cast<unsigned>(crew_->workers.size()) + 1);
+}
 
 void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void* context) {
   if (count == 0) return;
   grain = std::max<std::size_t>(grain, 1);
-  if (crew_->workers.empty() || count <= grain) {
+  Crew& crew = *crew_;
+  if (threads() == 1 || count <= grain) {
     for (std::size_t begin = 0; begin < count; begin += grain)
       call(context, begin, std::min(begin + grain, count), 0);
     return;
   }
-  Crew& crew = *crew_;
+  if (crew.executor.threads > 1) {
+    crew.call = call;
+    crew.context = context;
+    crew.count = count;
+    crew.grain = grain;
+    crew.next.store(0);
+    const std::size_t tasks = std::min<std::size_t>(threads(), (count + grain - 1) / grain);
+    crew.executor.run(
+        crew.executor.context, tasks,
+        [](void* self, std::size_t i) {
+          static_cast<Crew*>(self)->claim_chunks(static_cast<unsigned>(i));
+        },
+        &crew);
+    return;
+  }
   {
     const std::lock_guard lock(crew.mutex);
     crew.call = call;

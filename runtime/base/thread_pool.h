@@ -14,9 +14,19 @@
 
 namespace inkling {
 
+// The app's own threads, in place of a crew: run() calls task(task_context, i) once for each i in
+// [0, tasks), on whichever threads, and returns when all of them have returned.
+struct Executor {
+  unsigned threads = 0;  // how many tasks may run at a time; 0: there is no executor
+  void (*run)(void* context, std::size_t tasks, void (*task)(void* task_context, std::size_t i),
+              void* task_context) = nullptr;
+  void* context = nullptr;
+};
+
 class ThreadPool {
  public:
-  explicit ThreadPool(unsigned threads = 1);  // 0 counts as 1
+  explicit ThreadPool(unsigned threads = 1);      // 0 counts as 1
+  explicit ThreadPool(const Executor& executor);  // starts no thread
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -79,7 +79,7 @@ struct Candidates {
       features[i].push_back({"brand", 0, brands[rng.below(brands.size())]});
       for (const char* name : names) features[i].push_back({name, rng.normal(), nullptr});
       list.push_back({sizeof(ink_candidate), rng.below(5000), rng.uniform(), 0, features[i].data(),
-                      features[i].size()});
+                      features[i].size(), 0, 0});
     }
   }
   std::vector<std::vector<ink_feature>> features;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstddef>
 
 #include "embed/inkling.h"
 #include "rerank/bundle.h"
@@ -35,7 +36,8 @@ struct Slate {
     features.reserve(values.size());
     for (const auto& [price, colour] : values) {
       features.push_back({{{"price", price, nullptr}, {"colour", colour, nullptr}}});
-      candidates.push_back({sizeof(ink_candidate), first++, 0.5, 0, features.back().data(), 2});
+      candidates.push_back(
+          {sizeof(ink_candidate), first++, 0.5, 0, features.back().data(), 2, 0, 0});
     }
   }
   std::vector<std::array<ink_feature, 2>> features;
@@ -189,6 +191,89 @@ TEST_F(Embed, ExportsEachRowAndErasesWhatIsAsked) {
   }
 }
 
+TEST_F(Embed, ThePolicyBoundsTheOrderAndSurvivesAModelUpdate) {
+  open();
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+  const ink_pin pin = {1, 0};
+  ink_policy policy{};
+  policy.struct_size = sizeof policy;
+  policy.pins = &pin;
+  policy.pin_count = 1;
+  ASSERT_EQ(ink_set_policy(engine_, &policy), INK_OK) << ink_last_error(engine_);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(0, 2, 1));
+  ASSERT_EQ(update(bundle(2)), INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(0, 2, 1));
+  policy.temperature = 1;
+  policy.explore_places = 1;
+  EXPECT_EQ(ink_set_policy(engine_, &policy), INK_INVALID_ARGUMENT);
+  // An app built before there was an experiment: the rest of the struct reads as zero.
+  policy.salt = "ignored";
+  policy.hold_out = 1;
+  policy.pin_count = 0;
+  policy.struct_size = offsetof(ink_policy, salt);
+  ASSERT_EQ(ink_set_policy(engine_, &policy), INK_OK);
+  uint32_t arm = 0;
+  ASSERT_EQ(ink_experiment_arm(engine_, &arm), INK_OK);
+  EXPECT_EQ(arm, UINT32_MAX);
+  double propensities[3] = {0, 0, 0};
+  uint32_t order[3];
+  ASSERT_EQ(
+      ink_rerank_explored(engine_, kSlate.candidates.data(), 3, 0, order, propensities, nullptr),
+      INK_OK);
+  EXPECT_LT(propensities[0], 1);
+  EXPECT_GT(propensities[0], 0);
+  EXPECT_EQ(propensities[2], 1);
+  policy.struct_size = sizeof policy;
+  policy.arms = 2;
+  ASSERT_EQ(ink_set_policy(engine_, &policy), INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_SERVER_HOLD_OUT), ElementsAre(0, 1, 2));
+}
+
+TEST_F(Embed, TellsWhyAnItemStandsWhereItDoes) {
+  open();
+  ink_reason reasons[4];
+  size_t count = 4;
+  EXPECT_EQ(ink_why(engine_, kSlate.candidates.data(), 3, 0, reasons, &count), INK_NOT_NOW);
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  ASSERT_EQ(ink_why(engine_, kSlate.candidates.data(), 3, 2, reasons, &count), INK_OK);
+  ASSERT_EQ(count, 1u);  // there is no history yet, and the model has no weight on the colour
+  EXPECT_STREQ(reasons[0].feature, "price");
+  EXPECT_NEAR(reasons[0].effect, 1, 1e-5);  // weight -1 on a price of -1 among a mean of 0
+  live(30);
+  count = 1;
+  ASSERT_EQ(ink_why(engine_, kSlate.candidates.data(), 3, 0, reasons, &count), INK_OK);
+  ASSERT_EQ(count, 1u);
+  EXPECT_THAT(reasons[0].feature, HasSubstr("history:taste"));
+  EXPECT_GT(reasons[0].effect, 0);
+}
+
+TEST_F(Embed, ModelsLiveInTheAppsMemory) {
+  struct Heap {
+    int blocks = 0, most = 0;
+  } heap;
+  const auto allocate = [](void* context, size_t size, size_t alignment) {
+    auto& self = *static_cast<Heap*>(context);
+    self.most = std::max(self.most, ++self.blocks);
+    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  };
+  const auto release = [](void* context, void* block) {
+    --static_cast<Heap*>(context)->blocks;
+    std::free(block);
+  };
+  EXPECT_EQ(ink_set_allocator(allocate, nullptr, &heap), INK_INVALID_ARGUMENT);
+  ASSERT_EQ(ink_set_allocator(allocate, release, &heap), INK_OK);
+  open();
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  rerank(kSlate, INK_GLOBAL_MODEL);
+  EXPECT_GT(heap.most, 1);
+  EXPECT_EQ(ink_set_allocator(nullptr, nullptr, nullptr), INK_NOT_NOW);
+  ink_close(engine_);
+  engine_ = nullptr;
+  EXPECT_EQ(heap.blocks, 0);
+  EXPECT_EQ(ink_set_allocator(nullptr, nullptr, nullptr), INK_OK);
+}
+
 TEST_F(Embed, WrongArgumentsAreStatusesNotCrashes) {
   open();
   ink_engine* none = nullptr;
@@ -201,7 +286,7 @@ TEST_F(Embed, WrongArgumentsAreStatusesNotCrashes) {
   ink_close(nullptr);
   ASSERT_EQ(update(bundle(1)), INK_OK);
   const ink_feature unknown[] = {{"weight", 1, nullptr}};
-  const ink_candidate candidate = {sizeof(ink_candidate), 1, 0, 0, unknown, 1};
+  const ink_candidate candidate = {sizeof(ink_candidate), 1, 0, 0, unknown, 1, 0, 0};
   std::uint32_t order = 0;
   EXPECT_EQ(ink_rerank(engine_, &candidate, 1, 0, &order, nullptr), INK_INVALID_ARGUMENT);
   EXPECT_THAT(ink_last_error(engine_), HasSubstr("unknown feature weight"));

@@ -71,13 +71,13 @@ TEST(Reranker, ServesEverySlateSizeAlsoBeyondTheCache) {
 }
 
 TEST(Reranker, AMissedDeadlineGivesTheServersOrderAtEveryStage) {
-  // 1 reading before the features, 4 after each of them, 1 after the scores.
-  for (std::int64_t deadline = 0; deadline <= 6; ++deadline) {
+  // 1 reading before the features, 1 among them (one every 16 candidates), 1 after the scores.
+  for (std::int64_t deadline = 0; deadline <= 3; ++deadline) {
     const TickingClock clock;
     Reranker reranker(synthetic::schema(), clock);
     ASSERT_TRUE(reranker.set_model(logit({1, 0, 0})));
     const Ranking ranking = *reranker.rerank(slate(), {.deadline_ms = deadline});
-    if (deadline < 6) {
+    if (deadline < 3) {
       EXPECT_EQ(ranking.by, RankedBy::kServerDeadline) << deadline;
       EXPECT_THAT(ranking.order, ElementsAre(0, 1, 2, 3));
     } else {

@@ -221,12 +221,33 @@ void add_others(std::vector<Case>& cases) {
   }
 }
 
+void add_recurrent(std::vector<Case>& cases) {
+  for (const std::int64_t d : {1, 5, 16, 33}) {
+    for (const std::int64_t t : {1, 7}) {
+      cases.push_back({concat("gru_", d, "_", t), [=](Graph& g) {
+                         return gru(g, in(g, {t, 3 * d}), in(g, {d, 3 * d}), in(g, {1, d}));
+                       }});
+      cases.push_back({concat("gru_gradient_", d, "_", t), [=](Graph& g) {
+                         const ValueId first = g.append(
+                             OpKind::kGruGradient, {in(g, {t, 3 * d}), in(g, {d, 3 * d}),
+                                                    in(g, {1, d}), in(g, {t, d}), in(g, {t, d})});
+                         const std::vector<ValueId> all = {
+                             reshape(g, first, {1, 3 * d * t}),
+                             reshape(g, Graph::result_of(first, 1), {1, 3 * d * d}),
+                             Graph::result_of(first, 2)};
+                         return concat(g, all, 1);
+                       }});
+    }
+  }
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_matmuls(cases);
   add_convolutions(cases);
   add_elementwise(cases);
   add_others(cases);
+  add_recurrent(cases);
   return cases;
 }
 

@@ -45,6 +45,38 @@ TEST(Session, RunAllocatesNothing) {
   }
 }
 
+TEST(Session, RecurrentStepsAndTheirGradientsAllocateNothing) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {9, 12}}), u = g.input("u", {DType::kF32, {4, 12}});
+  const ValueId start = g.input("start", {DType::kF32, {1, 4}});
+  const ValueId h = gru(g, x, u, start);
+  g.output("dx", g.append(OpKind::kGruGradient, {x, u, start, h, h}));
+  auto session = Session::create(g, {});
+  ASSERT_TRUE(session) << session.error().message;
+  session->run();
+  const std::size_t before = test::allocations();
+  session->run();
+  EXPECT_EQ(test::allocations(), before);
+}
+
+TEST(Session, AnAppsThreadsGiveTheSameBits) {
+  int calls = 0;
+  const Executor executor{.threads = 2,
+                          .run =
+                              [](void* context, std::size_t tasks, void (*task)(void*, std::size_t),
+                                 void* task_context) {
+                                ++*static_cast<int*>(context);
+                                for (std::size_t i = tasks; i-- > 0;) task(task_context, i);
+                              },
+                          .context = &calls};
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {512, 256}});
+  g.output("y", softmax(g, matmul(g, x, g.input("w", {DType::kF32, {256, 256}}))));
+  const auto own = test::run(g, {}, 1);
+  EXPECT_EQ(test::run(g, {.executor = executor}, 1), own);
+  EXPECT_GT(calls, 0);
+}
+
 TEST(Session, ArenaIsCloseToTheLowerBound) {
   auto session = Session::create(network(), {});
   ASSERT_TRUE(session);

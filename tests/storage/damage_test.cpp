@@ -40,7 +40,7 @@ TEST_F(DamageTest, EveryChangedRowIsNoticed) {
   const Bytes good = *read_file(file());
   Rng rng(11, "flips");
   int changed = 0, damaged = 0, cut_short = 0, quarantined = 0;
-  for (int trial = 0; trial < 250; ++trial) {
+  for (int trial = 0, trials = repetitions(250, 2000); trial < trials; ++trial) {
     Bytes bad = good;
     const auto flips = 1 + rng.below(4);
     for (std::uint64_t i = 0; i < flips; ++i)

@@ -11,7 +11,6 @@
 namespace inkling {
 namespace {
 
-constexpr int kKills = 20;
 constexpr std::uint64_t kBatch = 5;
 // No cap may hide what is missing.
 constexpr Retention kKeepAll = {.rows_max = 1u << 30, .bytes_max = 1u << 30};
@@ -40,7 +39,7 @@ TEST_F(KillTest, NoAcknowledgedRowIsLost) {
   Rng rng(3, "kill");
   std::uint64_t next = 0;
   std::uint64_t acknowledged = 0;
-  for (int kill = 0; kill < kKills; ++kill) {
+  for (int kill = 0, kills = repetitions(20, 200); kill < kills; ++kill) {
     int acks[2];
     ASSERT_EQ(::pipe(acks), 0);
     const pid_t writer = ::fork();

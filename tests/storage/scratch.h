@@ -4,9 +4,17 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "runtime/base/file.h"
 
 namespace inkling {
+
+// How often a test of chance repeats: a few times while developing, all of `whole` times where
+// INKLING_WHOLE_COUNTS is set, as in the end-to-end run.
+inline int repetitions(int few, int whole) {
+  return std::getenv("INKLING_WHOLE_COUNTS") != nullptr ? whole : few;
+}
 
 class ScratchTest : public ::testing::Test {
  protected:

@@ -10,7 +10,7 @@ std::span<const Kernel> cpu_kernels() {
     for (const auto& family :
          {cpu::convolution_kernels(), cpu::depthwise_kernels(), cpu::elementwise_kernels(),
           cpu::matmul_kernels(), cpu::movement_kernels(), cpu::pooling_kernels(),
-          cpu::reduction_kernels(), cpu::softmax_kernels()}) {
+          cpu::recurrent_kernels(), cpu::reduction_kernels(), cpu::softmax_kernels()}) {
       rows.insert(rows.end(), family.begin(), family.end());
     }
     return rows;
