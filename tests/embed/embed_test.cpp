@@ -207,6 +207,23 @@ TEST_F(Embed, ThePolicyBoundsTheOrderAndSurvivesAModelUpdate) {
   policy.temperature = 1;
   policy.explore_places = 1;
   EXPECT_EQ(ink_set_policy(engine_, &policy), INK_INVALID_ARGUMENT);
+  // A search for the best list: the two best are of one group, so the third comes between them.
+  Slate alike({{0, 0}, {-0.1, 0}, {0.1, 0}});
+  alike.candidates[0].group = alike.candidates[1].group = 5;
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(0, 1, 2));  // pinned
+  ink_policy search{};
+  search.struct_size = sizeof search;
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 0, 2));
+  search.list_places = 3;
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 2, 0));
+  search.list_fatigue = -1;
+  EXPECT_EQ(ink_set_policy(engine_, &search), INK_INVALID_ARGUMENT);
+  search.list_fatigue = 0;
+  search.struct_size = offsetof(ink_policy, list_places);  // an app built before the search
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 0, 2));
   // An app built before there was an experiment: the rest of the struct reads as zero.
   policy.salt = "ignored";
   policy.hold_out = 1;
