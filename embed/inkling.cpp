@@ -311,7 +311,10 @@ ink_status ink_adapt(ink_engine* engine, ink_adaptation* result) {
     const ink_adaptation out{.struct_size = result->struct_size,
                              .slates = adaptation.slates,
                              .has_patch = adaptation.patched,
-                             .held_back_gain = adaptation.held_back_gain};
+                             .held_back_gain = adaptation.held_back_gain,
+                             .shadow_slates = adaptation.shadow.requests,
+                             .shadow_gain = adaptation.shadow.gain,
+                             .rolled_back = adaptation.rolled_back};
     std::memcpy(result, &out, std::min(result->struct_size, sizeof(out)));
     return {};
   });

@@ -196,11 +196,17 @@ typedef struct ink_adaptation {
   uint64_t slates;       /* that the log has to learn from */
   int has_patch;         /* a patch is in use now */
   double held_back_gain; /* nats a slate over the model for everyone */
+  /* The trial of a new model against the one before it, both on the latest choices in the log. */
+  uint64_t shadow_slates; /* compared on; 0: there is no trial, or too little to tell by */
+  double shadow_gain;     /* nats a slate of the new model */
+  int rolled_back;        /* the new one was worse and is withdrawn, as by ink_rollback_model */
 } ink_adaptation;
 
-/* Learns this person's patch if may_train allows, and keeps it only if it predicts the latest
- * choices better than the model for everyone. INK_NOT_NOW: may_train said no, or there is no model.
- * `result` may be null. */
+/* First compares a model that came since the last one proved itself with the one before it, and
+ * goes back to that if the new one is clearly worse for this person. Then learns this person's
+ * patch if may_train allows, and keeps it only if it predicts the latest choices better than the
+ * model for everyone. INK_NOT_NOW: may_train said no, or there is no model. `result` may be null.
+ */
 INK_API ink_status ink_adapt(ink_engine* engine, ink_adaptation* result);
 
 /* Deletes for good: from the files, the history and the patch that learnt from it. */

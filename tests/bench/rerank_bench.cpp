@@ -114,7 +114,9 @@ void log_request(ink_engine* engine, std::uint64_t request, std::size_t items, R
     stop(ink_last_error(engine));
 }
 
-void bench_rerank(const std::string& folder, const char* kind) {
+// `list_places` above 0: the policy searches for the best list, and the candidates are of ten
+// groups.
+void bench_rerank(const std::string& folder, const char* kind, std::uint32_t list_places = 0) {
   std::filesystem::remove_all(folder);
   ink_engine* engine = open_engine(folder);
   const HistoryLayout own = layout();
@@ -123,7 +125,12 @@ void bench_rerank(const std::string& folder, const char* kind) {
     stop(ink_last_error(engine));
   Rng rng(1, "bench");
   for (std::uint64_t r = 1; r <= kPast; ++r) log_request(engine, r, 10, rng);
-  const Candidates candidates(kCandidates, rng);
+  Candidates candidates(kCandidates, rng);
+  for (ink_candidate& c : candidates.list) c.group = 1 + rng.below(10);
+  ink_policy policy{};
+  policy.struct_size = sizeof policy;
+  policy.list_places = list_places;
+  if (ink_set_policy(engine, &policy) != INK_OK) stop(ink_last_error(engine));
   std::vector<std::uint32_t> order(kCandidates);
   std::vector<double> us;
   for (int run = 0; run < kRuns; ++run) {
@@ -132,7 +139,7 @@ void bench_rerank(const std::string& folder, const char* kind) {
       stop(ink_last_error(engine));
     if (run > 0) us.push_back(cpu_us() - start);  // the first one plans
   }
-  show(concat("rerank 100 candidates, ", kind).c_str(), us);
+  show(concat("rerank 100 candidates, ", kind, list_places > 0 ? ", list search" : "").c_str(), us);
   ink_close(engine);
 }
 
@@ -216,6 +223,7 @@ int main(int argc, char** argv) {
   const std::string folder = std::string(argv[1]) + "/bench_rerank";
   for (const char* kind : {"logit", "din", "edgerec"}) {
     bench_rerank(folder, kind);
+    bench_rerank(folder, kind, 10);
     bench_scorer(kind);
   }
   bench_history();

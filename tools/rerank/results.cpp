@@ -156,7 +156,9 @@ std::string study_text(const StudyResult& r, const StudyLabels& labels) {
     if (r.global.*m.member)
       out << "  " << m.title << ": global " << with_interval(r.global.*m.member) << ", personal "
           << with_interval(r.personal.*m.member)
-          << (r.list ? concat(", list ", with_interval((*r.list).*m.member)) : "") << "\n";
+          << (r.list && (*r.list).*m.member ? concat(", list ", with_interval((*r.list).*m.member))
+                                            : "")
+          << "\n";
   if (r.list)
     out << "  the list's NDCG over the personal order's: " << with_interval(r.list_ndcg_gain)
         << "\n";
