@@ -202,11 +202,10 @@ typedef struct ink_adaptation {
   int rolled_back;        /* the new one was worse and is withdrawn, as by ink_rollback_model */
 } ink_adaptation;
 
-/* First compares a model that came since the last one proved itself with the one before it, and
- * goes back to that if the new one is clearly worse for this person. Then learns this person's
- * patch if may_train allows, and keeps it only if it predicts the latest choices better than the
- * model for everyone. INK_NOT_NOW: may_train said no, or there is no model. `result` may be null.
- */
+/* If may_train allows: compares a new model with the one before it until it has proved itself, and
+ * goes back if it is clearly worse for this person; then learns this person's patch, and keeps it
+ * only if it predicts the latest choices better than the model for everyone. INK_NOT_NOW: may_train
+ * said no, or there is no model. `result` may be null. */
 INK_API ink_status ink_adapt(ink_engine* engine, ink_adaptation* result);
 
 /* Deletes for good: from the files, the history and the patch that learnt from it. */

@@ -1,8 +1,8 @@
 #pragma once
 // Policy: what an app lets the scores do to its feed. Guard rails bound the order (see
 // rerank/guardrails.h), a search looks for the list that is best as a whole (rerank/list_value.h),
-// exploration draws some of it with known odds (rerank/exploration.h), and an
-// experiment holds some people out, so that there is something to compare with. Plain values.
+// exploration draws some of it with known odds (rerank/exploration.h), and an experiment holds some
+// people out, so that there is something to compare with. Plain values.
 
 #include <functional>
 #include <string>
