@@ -256,6 +256,7 @@ double epsilon_of(const LossMass& loss, double delta, double grid) {
 }
 
 Result<double> epsilon_of_parts(std::span<const Part> parts, double delta, double grid) {
+  if (parts.size() == 1 && parts[0].count == 1) return epsilon_of(parts[0].loss, delta, grid);
   std::vector<std::vector<Run>> runs;
   for (const Part& part : parts) runs.push_back(coarsen(part, grid));
   const double low = window_end(parts, runs, -1), high = window_end(parts, runs, 1);
