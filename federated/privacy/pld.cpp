@@ -203,7 +203,7 @@ std::complex<double> power(std::complex<double> base, std::uint64_t exponent) {
 // The smallest of 2^k, 3/4 2^k and 5/8 2^k that holds so many points; small primes transform fast.
 std::size_t transform_size(std::size_t points) {
   const std::size_t power_of_two = std::bit_ceil(std::max<std::size_t>(points, 8));
-  for (const std::size_t eighths : {5, 6}) {
+  for (const std::size_t eighths : {std::size_t{5}, std::size_t{6}}) {
     if (power_of_two / 8 * eighths >= points) return power_of_two / 8 * eighths;
   }
   return power_of_two;
