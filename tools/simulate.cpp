@@ -7,6 +7,7 @@
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/report.h"
+#include "tools/simulation/chaos.h"
 #include "tools/simulation/run.h"
 #include "tools/simulation/sweep.h"
 
@@ -17,6 +18,8 @@ struct SimulateSpec {
   Path experiment, out = "build/simulation";
   std::vector<std::string> settings, sweeps;
   bool resume = false;
+  bool chaos = false;
+  std::string seeds = "0..2000";
 };
 
 std::string with_evaluation(const RoundRecord& round, std::uint64_t rounds) {
@@ -78,6 +81,9 @@ void add_comparison(Report& report, std::span<const std::string> names,
 }
 
 Result<void> simulate(const SimulateSpec& spec, Console& console) {
+  if (spec.chaos) return simulate_chaos(spec.seeds, console);
+  if (spec.experiment.empty())
+    return fail(ErrorCode::kInvalidArgument, "simulate: no EXPERIMENT.toml, and no --chaos");
   INK_TRY(const std::vector<Variant> variants, expand_sweep(spec.sweeps));
   std::vector<std::string> names;
   std::vector<RunResult> runs;
@@ -127,8 +133,7 @@ void add_simulate(CLI::App& root, Action& chosen) {
   CLI::App* app = root.add_subcommand(
       "simulate", "Train federated models on a population of simulated devices");
   app->add_option("experiment", spec->experiment, "What to run (docs/simulation.md)")
-      ->type_name("EXPERIMENT.toml")
-      ->required();
+      ->type_name("EXPERIMENT.toml");
   app->add_option("--out", spec->out, "Folder for the results")
       ->type_name("DIR")
       ->capture_default_str();
@@ -140,6 +145,11 @@ void add_simulate(CLI::App& root, Action& chosen) {
       ->type_name("KEY=A,B,...")
       ->allow_extra_args(false);
   app->add_flag("--resume", spec->resume, "Go on from the folder's last checkpoint");
+  app->add_flag("--chaos", spec->chaos,
+                "Instead: whole tasks under seeded faults, watched for broken invariants");
+  app->add_option("--seeds", spec->seeds, "Seeds of --chaos; one alone is replayed line by line")
+      ->type_name("FIRST..LAST")
+      ->capture_default_str();
   app->callback(
       [&chosen, spec] { chosen = [spec](Console& console) { return simulate(*spec, console); }; });
 }
