@@ -41,7 +41,7 @@ TEST_F(CrashDiskTest, AtWhateverWriteItStopsTheCommittedRowsAreThereAndNoOthers)
     ASSERT_TRUE(database) << database.error().message;
     ASSERT_TRUE(database->migrate(1, kSchema));
     EXPECT_EQ(database->integer("SELECT count(*) FROM row"), acknowledged) << writes;
-    EXPECT_EQ(stopped, acknowledged < kRows || disk.writes() == writes) << writes;
+    EXPECT_TRUE(stopped || acknowledged == kRows) << writes;
     needed = writes;
   }
   EXPECT_GT(needed, 3u * kRows);  // each row is two pages or more

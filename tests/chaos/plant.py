@@ -7,26 +7,18 @@ once, so that a fault which no longer applies fails the build instead of testing
 import pathlib
 import sys
 
-SERVER = "server-sim/secagg/secagg_server"
-
 FAULTS = {
     # The coordinator acknowledges what its journal does not hold.
     "no_journal": [("server-sim/coordinator/coordinator.cpp", "  return store.append(record);", "  return {};")],
     # A device sends a message without having written down that, and with which keys.
     "no_write_ahead": [("federated/participant.cpp", "  INK_CHECK_OK(state_.supersede(kRecordKey, sealed));",
                         "  if (sealed.empty()) return {};")],
-    # The server takes in an update after it has asked for the shares, and asks again.
-    "late_survivor": [
-        (f"{SERVER}.cpp", "  if (phase_that_expects(envelope.type) != phase_) {",
-         "  const bool late = envelope.type == MessageType::kMasked && phase_ == ServerPhase::kUnmasking;\n"
-         "  if (phase_that_expects(envelope.type) != phase_ && !late) {"),
-        (f"{SERVER}_phases.cpp", "  survivors_.insert(index);\n",
-         "  survivors_.insert(index);\n"
-         "  if (phase_ == ServerPhase::kUnmasking) {\n"
-         "    asked_.insert(index);\n"
-         "    survivors_message_ =\n"
-         "        seal(MessageType::kSurvivors, encode_survivors({.survivors = survivors_.bytes()}));\n"
-         "  }\n")],
+    # What a deadline closes is not written down: restarted, the server is in the phase before.
+    "forgotten_close": [
+        ("server-sim/coordinator/coordinator.cpp",
+         "  return s.write_down(s.is_enough(now_ms) ? s.open->close_phase(now_ms) : s.open->tick(now_ms));",
+         "  const Bytes forgotten = s.is_enough(now_ms) ? s.open->close_phase(now_ms) : s.open->tick(now_ms);\n"
+         "  return s.write_down(s.open->phase() < secagg::ServerPhase::kDone ? Bytes() : forgotten);")],
     # A round is closed in several transactions.
     "torn_finish": [
         ("server-sim/coordinator/round_store.cpp",
