@@ -8,6 +8,7 @@
 #include "tools/console.h"
 #include "tools/report.h"
 #include "tools/simulation/chaos.h"
+#include "tools/simulation/mpi_ranks.h"
 #include "tools/simulation/run.h"
 #include "tools/simulation/sweep.h"
 
@@ -84,6 +85,8 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
   if (spec.chaos) return simulate_chaos(spec.seeds, console);
   if (spec.experiment.empty())
     return fail(ErrorCode::kInvalidArgument, "simulate: no EXPERIMENT.toml, and no --chaos");
+  INK_TRY(std::unique_ptr<Ranks> ranks, join_mpi_ranks());
+  const bool is_silent = ranks && ranks->rank() > 0;
   INK_TRY(const std::vector<Variant> variants, expand_sweep(spec.sweeps));
   std::vector<std::string> names;
   std::vector<RunResult> runs;
@@ -102,7 +105,9 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
     INK_TRY(
         RunResult run,
         run_experiment(
-            {experiment, reader.text(), out, spec.resume}, *data, [&](const RoundRecord& round) {
+            {experiment, reader.text(), out, spec.resume, ranks.get()}, *data,
+            [&](const RoundRecord& round) {
+              if (is_silent) return;
               const double elapsed =
                   std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
               const double left = elapsed / static_cast<double>(round.round) *
@@ -110,6 +115,7 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
               console.progress(
                   concat(with_evaluation(round, rounds), ", ", format_number(left), " s left"));
             }));
+    if (is_silent) continue;
     console.progress("");
     console.out() << (variant.name.empty() ? "simulation" : variant.name) << ": accuracy "
                   << format_number(run.final.accuracy) << ", "
@@ -119,6 +125,8 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
     report.sections.push_back(section_of(names.back(), run));
     runs.push_back(std::move(run));
   }
+  part_mpi_ranks(std::move(ranks));
+  if (is_silent) return {};
   if (runs.size() > 1) add_comparison(report, names, runs);
   INK_TRY(const std::string html, render_report(report));
   INK_CHECK_OK(write_file(spec.out / "report.html", as_bytes(html)));
