@@ -97,7 +97,7 @@ def main():
         ours, summary = inkling_rate(program)
         ratios.append(ours / theirs)
         print(f"PyTorch {torch.__version__}: {theirs:.0f} clients a CPU second; inkling: {ours:.0f} "
-              f"({summary['clients_per_second']:.0f} by wall clock, peak {summary['peak_rss_mb']:.0f} MB); "
+              f"({summary['clients_per_second']:.0f} by wall clock); "
               f"ratio {ratios[-1]:.2f}", flush=True)
     median = statistics.median(ratios)
     print(f"median ratio {median:.2f}, wanted {WANTED}")
