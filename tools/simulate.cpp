@@ -1,11 +1,11 @@
 // inkling simulate: federated learning over a population of simulated devices.
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <memory>
 
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/measure.h"
 #include "tools/report.h"
 #include "tools/simulation/chaos.h"
 #include "tools/simulation/mpi_ranks.h"
@@ -100,21 +100,18 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
     INK_TRY(const Experiment experiment, read_experiment(reader));
     INK_TRY(const auto data, load_experiment_data(experiment.data, experiment.simulation.seed));
     const Path out = variant.name.empty() ? spec.out : spec.out / variant.name;
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = steady_now();
     const std::uint64_t rounds = experiment.simulation.rounds;
-    INK_TRY(
-        RunResult run,
-        run_experiment(
-            {experiment, reader.text(), out, spec.resume, ranks.get()}, *data,
-            [&](const RoundRecord& round) {
-              if (is_silent) return;
-              const double elapsed =
-                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-              const double left = elapsed / static_cast<double>(round.round) *
-                                  static_cast<double>(rounds - round.round);
-              console.progress(
-                  concat(with_evaluation(round, rounds), ", ", format_number(left), " s left"));
-            }));
+    INK_TRY(RunResult run,
+            run_experiment({experiment, reader.text(), out, spec.resume, ranks.get()}, *data,
+                           [&](const RoundRecord& round) {
+                             if (is_silent) return;
+                             const double elapsed = seconds_since(start);
+                             const double left = elapsed / static_cast<double>(round.round) *
+                                                 static_cast<double>(rounds - round.round);
+                             console.progress(concat(with_evaluation(round, rounds), ", ",
+                                                     format_number(left), " s left"));
+                           }));
     if (is_silent) continue;
     console.progress("");
     console.out() << (variant.name.empty() ? "simulation" : variant.name) << ": accuracy "

@@ -1,11 +1,9 @@
 #include "tools/simulation/run.h"
 
-#include <sys/resource.h>
-
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tools/measure.h"
 #include "tools/version.h"
 
 namespace inkling::tools {
@@ -16,16 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
 constexpr double kMicroseconds = 1e6;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;  // Linux gives KiB
-}
 
 Json round_json(const RoundRecord& r) {
   Json json = {{"round", r.round},        {"complete", r.complete}, {"asked", r.asked},
@@ -121,7 +109,7 @@ Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation
 
 Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data,
                                  const std::function<void(const RoundRecord&)>& on_round) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   const SimulationSpec& experiment = spec.experiment.simulation;
   INK_TRY(Simulation simulation, Simulation::create(experiment, data.view(), spec.ranks));
   INK_CHECK_OK(begin_folder(spec, simulation));
