@@ -60,10 +60,14 @@ function(ink_flatbuffer NAME)
   target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endfunction()
 
-# The programs that tests labelled fast run: what ./check builds with sanitizers.
+# The programs that tests labelled fast and e2e run: what ./check builds with sanitizers, and optimised.
 add_custom_target(fast_tests)
 function(ink_fast_program target)
   add_dependencies(fast_tests ${target})
+endfunction()
+add_custom_target(e2e_tests)
+function(ink_e2e_programs)
+  add_dependencies(e2e_tests ${ARGN})
 endfunction()
 
 # ink_test(NAME SOURCES ... [LAYERS ...] [PRIVATE ...] [LABEL fast|slow]): one GoogleTest program.
@@ -81,6 +85,8 @@ function(ink_test NAME)
   endif()
   if(ARG_LABEL STREQUAL fast)
     ink_fast_program(${target})
+  elseif(ARG_LABEL STREQUAL e2e)
+    ink_e2e_programs(${target})
   endif()
   add_test(NAME ${NAME} COMMAND ${target})
   set_tests_properties(${NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)

@@ -47,6 +47,12 @@ Result<void> save_identity(const secagg::Identity& identity, const Path& path) {
 
 Result<secagg::Identity> load_identity(const Path& path) {
   INK_TRY(Bytes bytes, read_file(path, kIdentityFileBytesMax));
+  auto identity = decode_identity(bytes, path.string());
+  secagg::wipe(bytes.data(), bytes.size());
+  return identity;
+}
+
+Result<secagg::Identity> decode_identity(ByteSpan bytes, std::string_view name) {
   ByteReader reader(bytes);
   bool intact = bytes.size() == kIdentityBytes && as_text(reader.raw(kMagic.size())) == kMagic;
   secagg::Certificate certificate;
@@ -59,11 +65,10 @@ Result<secagg::Identity> load_identity(const Path& path) {
   secagg::SigningKey key = secagg::SigningKey::from_seed(secagg::Secret<32>::copy_of(seed));
   Sha256Digest digest{};
   read_into(reader, digest);
-  intact = intact && digest == sha256(ByteSpan(bytes).first(kIdentityBytes - digest.size()));
+  intact = intact && digest == sha256(bytes.first(kIdentityBytes - digest.size()));
   secagg::wipe(seed.data(), seed.size());
-  secagg::wipe(bytes.data(), bytes.size());
   if (!intact || key.public_key() != certificate.key) {
-    return fail(ErrorCode::kCorrupt, path.string(), ": not an identity file, or a damaged one");
+    return fail(ErrorCode::kCorrupt, name, ": not an identity file, or a damaged one");
   }
   return secagg::Identity{certificate, std::move(key)};
 }

@@ -20,5 +20,7 @@ Result<void> save_identity(const secagg::Identity& identity, const Path& path);
 // kCorrupt: another size, beginning or digest, or a seed that does not belong to the certificate.
 // Whether the certificate is the authority's is for whoever knows the authority to check.
 Result<secagg::Identity> load_identity(const Path& path);
+// The same from the file's bytes, which the caller wipes; name is for the error.
+Result<secagg::Identity> decode_identity(ByteSpan bytes, std::string_view name);
 
 }  // namespace inkling::federated

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "federated/join_request.h"
+#include "federated/manifest.h"
 #include "federated/round_privacy.h"
 #include "federated/secagg/envelope.h"
 
@@ -16,7 +17,6 @@ namespace {
 static_assert(kTaskModelBytesMax + 2 * kPlanBytesMax <= kValueBytesMax);
 constexpr std::string_view kSeatKey = "round/seat";
 constexpr std::string_view kRecordKey = "round/record";
-constexpr std::string_view kLastKey = "round/last";
 constexpr std::uint32_t kLostRetryMs = 1000;
 
 Result<std::optional<Bytes>> find(KeyValue& state, std::string_view key) {
@@ -33,8 +33,11 @@ Bytes encode_attempt(const secagg::Attempt& attempt) {
   return writer.take();
 }
 
-Result<secagg::Attempt> last_attempt(KeyValue& state) {
-  INK_TRY(const auto stored, find(state, kLastKey));
+// Attempts count within a task.
+std::string last_key(const secagg::TaskId& task) { return concat("round/last/", to_hex(task)); }
+
+Result<secagg::Attempt> last_attempt(KeyValue& state, const secagg::TaskId& task) {
+  INK_TRY(const auto stored, find(state, last_key(task)));
   if (!stored) return secagg::Attempt{};
   ByteReader reader(*stored);
   secagg::Attempt attempt{reader.u64(), reader.u32()};
@@ -80,6 +83,8 @@ Result<secagg::SecretBytes> open_record(const secagg::Identity& identity, ByteSp
                            sealed.subspan(salt.size()));
 }
 
+std::string trust_key(const secagg::TaskId& task) { return concat("trust/", to_hex(task)); }
+
 bool is_over(secagg::ClientPhase phase) {
   return phase == secagg::ClientPhase::kDone || phase == secagg::ClientPhase::kAborted;
 }
@@ -116,8 +121,22 @@ Result<Participant::FoundSeat> Participant::find_seat(Participation& report) {
   INK_TRY(const Bytes answer, transport_.exchange(path, request, spec_.patience_ms));
   report.bytes_down += answer.size();
   INK_TRY(Invitation seat, decode_invitation(answer));
-  if (seat.seat == Seat::kTaken) INK_CHECK_OK(state_.insert(kSeatKey, answer));
+  if (seat.seat == Seat::kTaken) INK_CHECK_OK(take_seat(seat, answer));
   return FoundSeat{std::move(seat), false};
+}
+
+// From here on the device knows this version of the model, and no older one will do.
+Result<void> Participant::take_seat(const Invitation& seat, ByteSpan invitation) {
+  INK_TRY(const Manifest manifest, open_manifest(seat.manifest, spec_.authority, clock_.unix_ms()));
+  const std::string key = trust_key(seat.task);
+  INK_TRY(const auto stored, find(state_, key));
+  ModelTrust last;
+  if (stored) {
+    INK_TRY(last, decode_trust(*stored));
+  }
+  INK_TRY(const ModelTrust trust, check_model(manifest, seat.task, seat.model, last));
+  if (trust.version != last.version) INK_CHECK_OK(state_.supersede(key, encode_trust(trust)));
+  return state_.insert(kSeatKey, invitation);
 }
 
 Result<Participation> Participant::take_part(const LocalTraining& train) {
@@ -136,7 +155,7 @@ Result<Participation> Participant::take_part(const LocalTraining& train) {
 
 Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
                                     Participation& report) {
-  INK_TRY(const secagg::Attempt last, last_attempt(state_));
+  INK_TRY(const secagg::Attempt last, last_attempt(state_, seat.task));
   INK_TRY(const auto record, find(state_, kRecordKey));
   const secagg::ClientTask task{.task = seat.task,
                                 .plan_hash = secagg::hash_of({seat.plan}),
@@ -148,7 +167,7 @@ Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
   if (!client) {
     // A record that cannot be gone on from, e.g. under a stricter policy, never can be: not joining
     // this attempt again is what keeps it from being answered twice.
-    INK_CHECK_OK(leave(seat.attempt));
+    INK_CHECK_OK(leave(seat));
     return tl::unexpected<Error>(client.error());
   }
   Round round{.seat = std::move(seat), .path = {}, .client = std::move(*client)};
@@ -157,7 +176,7 @@ Result<void> Participant::play_seat(Invitation seat, const LocalTraining& train,
   const Result<void> played = play(round, train, report);
   if (!played && played.error().code == ErrorCode::kNetwork)
     return tl::unexpected<Error>(played.error());
-  INK_CHECK_OK(leave(round.seat.attempt));  // played, lost, or broken
+  INK_CHECK_OK(leave(round.seat));  // played, lost, or broken
   if (round.is_lost) {
     report.seat = Seat::kWait;
     report.retry_ms = kLostRetryMs;
@@ -174,8 +193,9 @@ Result<secagg::Client> Participant::restore(ByteSpan sealed, const secagg::Clien
 }
 
 // Puts the attempt behind us; its secrets go.
-Result<void> Participant::leave(const secagg::Attempt& attempt) {
-  return state_.apply({{kLastKey, encode_attempt(attempt)}, {kRecordKey}, {kSeatKey}});
+Result<void> Participant::leave(const Invitation& seat) {
+  return state_.apply(
+      {{last_key(seat.task), encode_attempt(seat.attempt)}, {kRecordKey}, {kSeatKey}});
 }
 
 // A refusal of this kind says that the round goes on without this device, or is no more.

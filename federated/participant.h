@@ -6,7 +6,8 @@
 // of a round is written to the device's KeyValue before each message is sent, so that a device that
 // is stopped at any point goes on where it was, resends the same bytes, and never answers two
 // different questions; a round that it has finished or left is never joined again. That state is
-// sealed under the device's identity.
+// sealed under the device's identity. A seat is taken only for a model with a manifest that holds,
+// of no older version than the device has seen (manifest.h).
 //
 // The host decides when a device may take part (idle, charging, unmetered), and retries after
 // kNetwork with a pause of its choosing. One thread at a time.
@@ -91,6 +92,7 @@ class Participant {
     bool resumed;  // from an earlier life
   };
   Result<FoundSeat> find_seat(Participation& report);
+  Result<void> take_seat(const Invitation& seat, ByteSpan invitation);
   Result<void> play_seat(Invitation seat, const LocalTraining& train, Participation& report);
   Result<void> play(Round& round, const LocalTraining& train, Participation& report);
   Result<void> give_input(Round& round, const LocalTraining& train, Participation& report);
@@ -100,7 +102,7 @@ class Participant {
   Result<void> enter_in_ledger(const Round& round, std::uint64_t bytes);
   Result<void> send(Round& round, const secagg::Reply& reply, Participation& report);
   Result<secagg::Client> restore(ByteSpan sealed, const secagg::ClientTask& task) const;
-  Result<void> leave(const secagg::Attempt& attempt);
+  Result<void> leave(const Invitation& seat);
   secagg::Identity identity() const;
 
   ParticipantSpec spec_;

@@ -34,20 +34,24 @@ Bytes bytes_of(const flatbuffers::Vector<std::uint8_t>* list) {
 
 Bytes encode_plan(const Plan& plan) {
   flatbuffers::FlatBufferBuilder builder;
-  builder.Finish(
-      schema::CreatePlan(builder, builder.CreateString(plan.kind), plan.local_steps, plan.rate));
+  builder.Finish(schema::CreatePlan(builder, builder.CreateString(plan.kind), plan.local_steps,
+                                    plan.rate, plan.prox));
   return finished(builder);
 }
 
 Result<Plan> decode_plan(const Bytes& bytes) {
   INK_TRY(const auto* table, verified<schema::Plan>(bytes, kPlanBytesMax, "plan"));
-  Plan plan{table->kind() ? table->kind()->str() : "", table->local_steps(), table->rate()};
+  Plan plan{table->kind() ? table->kind()->str() : "", table->local_steps(), table->rate(),
+            table->prox()};
   if (plan.local_steps < 1 || plan.local_steps > kLocalStepsMax) {
     return fail(ErrorCode::kCorrupt, "plan: ", plan.local_steps, " local steps, expected 1 to ",
                 kLocalStepsMax);
   }
   if (!std::isfinite(plan.rate) || plan.rate <= 0)
     return fail(ErrorCode::kCorrupt, "plan: a rate of ", plan.rate, ", expected above 0");
+  if (!std::isfinite(plan.prox) || plan.prox < 0)
+    return fail(ErrorCode::kCorrupt, "plan: a proximal term of ", plan.prox,
+                ", expected 0 or above");
   return plan;
 }
 
@@ -56,9 +60,10 @@ Bytes encode_invitation(const Invitation& invitation) {
   const auto task = builder.CreateVector(invitation.task.data(), invitation.task.size());
   const auto plan = builder.CreateVector(invitation.plan);
   const auto model = builder.CreateVector(invitation.model);
+  const auto manifest = builder.CreateVector(invitation.manifest);
   builder.Finish(schema::CreateInvitation(builder, static_cast<schema::Seat>(invitation.seat),
                                           invitation.retry_ms, invitation.attempt.round,
-                                          invitation.attempt.attempt, task, plan, model));
+                                          invitation.attempt.attempt, task, plan, model, manifest));
   return finished(builder);
 }
 
@@ -68,7 +73,8 @@ Result<Invitation> decode_invitation(const Bytes& bytes) {
   Invitation invitation{.retry_ms = table->retry_ms(),
                         .attempt = {table->round(), table->attempt()},
                         .plan = bytes_of(table->plan()),
-                        .model = bytes_of(table->model())};
+                        .model = bytes_of(table->model()),
+                        .manifest = bytes_of(table->manifest())};
   switch (table->seat()) {
     case schema::Seat::Wait:
       invitation.seat = Seat::kWait;

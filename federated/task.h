@@ -22,6 +22,9 @@ struct Plan {
   std::string kind;               // names the local training, e.g. "conditional_logit"
   std::uint32_t local_steps = 1;  // 1..kLocalStepsMax
   double rate = 0.1;              // of the local optimizer; finite, above 0
+  // FedProx (Li et al., MLSys'20): local training adds prox / 2 |w - w_global|^2 to its loss.
+  // Finite, 0 or above.
+  double prox = 0;
 };
 
 Bytes encode_plan(const Plan& plan);
@@ -37,6 +40,7 @@ struct Invitation {
   secagg::Attempt attempt;
   secagg::TaskId task{};
   Bytes plan, model;
+  Bytes manifest = {};  // of the model (manifest.h)
 };
 
 Bytes encode_invitation(const Invitation& invitation);

@@ -37,13 +37,13 @@ class Fractions {
 };
 
 // floor(x + u) is x rounded up with probability frac(x). The bound only cuts float error: clipped
-// values are inside it.
-std::int64_t round_at_random(double x, double bound, Fractions& random) {
-  return static_cast<std::int64_t>(std::clamp(std::floor(x + random.next()), -bound, bound));
-}
-
-std::uint64_t to_ring(std::int64_t value, const secagg::Config& config) {
-  return static_cast<std::uint64_t>(value) & config.ring_mask();
+// values are inside it, and far inside 63 bits. (Spelt out because std::floor is a call where the
+// instruction set that the build may assume has none.)
+std::int64_t round_at_random(double x, std::int64_t bound, Fractions& random) {
+  const double y = x + random.next();
+  const auto towards_zero = static_cast<std::int64_t>(y);
+  const std::int64_t floor = towards_zero - (static_cast<double>(towards_zero) > y ? 1 : 0);
+  return std::clamp(floor, -bound, bound);
 }
 
 double from_ring(std::uint64_t value, const secagg::Config& config) {
@@ -51,7 +51,7 @@ double from_ring(std::uint64_t value, const secagg::Config& config) {
   return static_cast<double>(static_cast<std::int64_t>(value << unused) >> unused);
 }
 
-Result<void> check_update(const secagg::Config& config, const ClientUpdate& update) {
+Result<void> check_update(const secagg::Config& config, const ClientUpdate& update, double square) {
   if (update.delta.size() != config.dimension || update.metrics.size() != config.metrics) {
     return fail(ErrorCode::kInvalidArgument, "update: ", update.delta.size(), " coordinates and ",
                 update.metrics.size(), " metrics, expected ", config.dimension, " and ",
@@ -62,18 +62,30 @@ Result<void> check_update(const secagg::Config& config, const ClientUpdate& upda
     return fail(ErrorCode::kInvalidArgument, "update: weight ", update.weight, ", expected ",
                 uniform ? 1 : 0, "..", config.weight_max);
   }
-  const bool finite = std::all_of(update.delta.begin(), update.delta.end(),
-                                  [](float v) { return std::isfinite(v); }) &&
-                      std::all_of(update.metrics.begin(), update.metrics.end(),
-                                  [](double v) { return std::isfinite(v); });
+  // Squares of finite floats, and as many sums of them as fit a machine, are finite in double.
+  const bool finite =
+      std::isfinite(square) && std::all_of(update.metrics.begin(), update.metrics.end(),
+                                           [](double v) { return std::isfinite(v); });
   if (!finite) return fail(ErrorCode::kInvalidArgument, "update: a value is not finite");
   return {};
 }
 
-// The delta times w / W_max, shrunk to norm C if it is longer, padded to ring_dimension().
-std::vector<float> weigh_and_clip(const secagg::Config& config, const ClientUpdate& update) {
-  double square = 0;
-  for (const float v : update.delta) square += static_cast<double>(v) * v;
+// In four sums, which do not wait for each other.
+double square_of(std::span<const float> values) {
+  std::array<double, 4> sums{};
+  std::size_t i = 0;
+  for (; i + sums.size() <= values.size(); i += sums.size()) {
+    for (std::size_t k = 0; k < sums.size(); ++k)
+      sums[k] += static_cast<double>(values[i + k]) * values[i + k];
+  }
+  for (; i < values.size(); ++i) sums[0] += static_cast<double>(values[i]) * values[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// The delta, whose square is given, times w / W_max, shrunk to norm C if it is longer, padded to
+// ring_dimension().
+std::vector<float> weigh_and_clip(const secagg::Config& config, const ClientUpdate& update,
+                                  double square) {
   double factor = static_cast<double>(update.weight) / config.weight_max;
   const double norm = std::sqrt(square) * factor;
   if (norm > config.clip_l2) factor *= config.clip_l2 / norm;
@@ -83,32 +95,34 @@ std::vector<float> weigh_and_clip(const secagg::Config& config, const ClientUpda
   return out;
 }
 
-// The update in steps of 1 / scale. With noise the rounding is drawn again until the norm is what
-// the accountant assumes, which takes less than two draws on average.
-Result<std::vector<std::int64_t>> quantise(const secagg::Config& config,
-                                           std::span<const float> flat, Fractions& random) {
+// The update in steps of 1 / scale, in two's complement. With noise the rounding is drawn again
+// until the norm is what the accountant assumes, which takes less than two draws on average.
+Result<void> quantise(const secagg::Config& config, std::span<const float> flat, Fractions& random,
+                      std::span<std::uint64_t> steps) {
   constexpr int kDrawsMax = 200;
-  const auto bound = static_cast<double>(config.quantised_max());
-  const double norm_max = rounded_norm_max(config);
-  std::vector<std::int64_t> steps(flat.size());
+  const auto bound = static_cast<std::int64_t>(config.quantised_max());
+  const double scale = config.scale;
+  const bool is_noisy = config.noise != secagg::Noise::kNone;
+  const double norm_max = is_noisy ? rounded_norm_max(config) : 0;
   for (int draw = 0; draw < kDrawsMax; ++draw) {
     double square = 0;
     for (std::size_t i = 0; i < flat.size(); ++i) {
-      steps[i] = round_at_random(flat[i] * config.scale, bound, random);
-      square += static_cast<double>(steps[i]) * static_cast<double>(steps[i]);
+      const std::int64_t step = round_at_random(flat[i] * scale, bound, random);
+      steps[i] = static_cast<std::uint64_t>(step);
+      if (is_noisy) square += static_cast<double>(step) * static_cast<double>(step);
     }
-    if (config.noise == secagg::Noise::kNone || square <= norm_max * norm_max) return steps;
+    if (!is_noisy || square <= norm_max * norm_max) return {};
   }
   return fail(ErrorCode::kInvalidArgument, "update: no rounding within the norm of ", norm_max,
               " steps in ", kDrawsMax, " draws");
 }
 
-Result<void> add_noise(const secagg::Config& config, std::span<std::int64_t> steps,
+Result<void> add_noise(const secagg::Config& config, std::span<std::uint64_t> steps,
                        secagg::EntropySource& entropy) {
   if (config.noise == secagg::Noise::kNone) return {};
   INK_TRY(privacy::RandomBits bits, privacy::RandomBits::create(entropy));
   const auto add = [&](const auto& noise) {
-    for (std::int64_t& step : steps) step += noise.sample(bits);
+    for (std::uint64_t& step : steps) step += static_cast<std::uint64_t>(noise.sample(bits));
   };
   if (config.noise == secagg::Noise::kSkellam) {
     INK_TRY(const auto noise,
@@ -128,21 +142,24 @@ Result<std::vector<std::uint64_t>> encode_update(const secagg::Config& config,
                                                  const ClientUpdate& update,
                                                  const UpdateRandomness& randomness) {
   INK_CHECK_OK(secagg::check_config(config));
-  INK_CHECK_OK(check_update(config, update));
+  const double square = square_of(update.delta);
+  INK_CHECK_OK(check_update(config, update, square));
   INK_TRY(Fractions random, Fractions::create(randomness.rounding));
-  std::vector<float> flat = weigh_and_clip(config, update);
+  std::vector<float> flat = weigh_and_clip(config, update, square);
   if (config.rotate) rotate(flat, config.rotation_block, ctx);
-  INK_TRY(std::vector<std::int64_t> steps, quantise(config, flat, random));
+  std::vector<std::uint64_t> ring(config.input_length());
+  const std::span steps = std::span(ring).first(flat.size());
+  INK_CHECK_OK(quantise(config, flat, random, steps));
   INK_CHECK_OK(add_noise(config, steps, randomness.noise));
-  const auto bound = static_cast<double>(config.quantised_max());
-  std::vector<std::uint64_t> ring;
-  ring.reserve(config.input_length());
-  for (const std::int64_t step : steps) ring.push_back(to_ring(step, config));
-  ring.push_back(update.weight);
-  for (const double metric : update.metrics) {
-    const double clamped = std::clamp(metric / config.metric_clip, -1.0, 1.0);
-    ring.push_back(to_ring(round_at_random(clamped * bound, bound, random), config));
+  ring[flat.size()] = update.weight;
+  const auto bound = static_cast<std::int64_t>(config.quantised_max());
+  for (std::size_t i = 0; i < update.metrics.size(); ++i) {
+    const double clamped = std::clamp(update.metrics[i] / config.metric_clip, -1.0, 1.0);
+    ring[flat.size() + 1 + i] = static_cast<std::uint64_t>(
+        round_at_random(clamped * static_cast<double>(bound), bound, random));
   }
+  const std::uint64_t mask = config.ring_mask();
+  for (std::uint64_t& value : ring) value &= mask;
   return ring;
 }
 

@@ -1,15 +1,13 @@
 // inkling bench MODEL: how long a model takes, and how much memory.
 
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/measure.h"
 #include "tools/model_source.h"
 
 namespace inkling::tools {
@@ -24,15 +22,12 @@ struct BenchSpec {
 
 constexpr std::size_t kWarmUpRuns = 5;
 
-using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
+double milliseconds_since(SteadyTime start) { return 1000 * seconds_since(start); }
 
 double megabytes(std::size_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
 Result<void> bench_model(const BenchSpec& spec, Console& console) {
-  const auto start = Clock::now();
+  const auto start = steady_now();
   INK_TRY(const Model model, load_model(spec.source));
   const double load_ms = milliseconds_since(start);
   INK_TRY(Session session, Session::create(model.graph, {.threads = spec.threads}));
@@ -41,13 +36,11 @@ Result<void> bench_model(const BenchSpec& spec, Console& console) {
   for (std::size_t i = 0; i < kWarmUpRuns; ++i) session.run();
   std::vector<double> times;
   for (std::size_t i = 0; i < spec.runs; ++i) {
-    const auto begin = Clock::now();
+    const auto begin = steady_now();
     session.run();
     times.push_back(milliseconds_since(begin));
   }
   std::sort(times.begin(), times.end());
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   const nlohmann::ordered_json result{
       {"schema_version", 1},
       {"threads", spec.threads},
@@ -57,7 +50,7 @@ Result<void> bench_model(const BenchSpec& spec, Console& console) {
       {"min_ms", times[0]},
       {"load_ms", load_ms},
       {"plan_ms", plan_ms},
-      {"peak_rss_mb", static_cast<double>(usage.ru_maxrss) * 1024 / 1e6},
+      {"peak_rss_mb", peak_rss_mb()},
       {"arena_mb", megabytes(session.arena_bytes())},
       {"packed_mb", megabytes(session.packed_bytes())}};
   if (spec.json) {

@@ -6,6 +6,7 @@
 
 #include "runtime/base/clock.h"
 #include "server-sim/pki/authority.h"
+#include "server-sim/pki/certificate.h"
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/keys.h"
@@ -43,9 +44,27 @@ struct IssueSpec {
   Path authority;
   std::string id;
   Path out;
+  Path tls;  // where the TLS certificate goes, without .pem
   bool server = false;
   std::int64_t days = 365;
 };
+
+// FILE.pem and FILE.key: what a device shows to `serve --client-ca`.
+Result<void> issue_tls(const IssueSpec& spec, Console& console) {
+  INK_TRY(const Bytes certificate, read_file(spec.authority / "tls-ca.pem"));
+  INK_TRY(Bytes key, read_file(spec.authority / "tls-ca.key"));
+  const CertifiedKey authority{std::string(as_text(certificate)),
+                               SecretText(std::string(as_text(key)))};
+  secagg::wipe(key.data(), key.size());
+  INK_TRY(const Validity validity, valid_for_days(SystemClock().unix_ms(), spec.days));
+  INK_TRY(const secagg::ClientId id, parse_client_id(spec.id));
+  INK_TRY(const CertifiedKey issued, issue_client_certificate(authority, to_hex(id), validity));
+  const Path pem(spec.tls.string() + ".pem"), secret(spec.tls.string() + ".key");
+  INK_CHECK_OK(write_file(pem, as_bytes(issued.certificate_pem)));
+  INK_CHECK_OK(write_file(secret, as_bytes(issued.key_pem.reveal())));
+  console.out() << pem.string() << "\n" << secret.string() << "\n";
+  return {};
+}
 
 Result<void> ca_issue(const IssueSpec& spec, Console& console) {
   INK_TRY(const secagg::ClientId id, parse_client_id(spec.id));
@@ -57,6 +76,7 @@ Result<void> ca_issue(const IssueSpec& spec, Console& console) {
           federated::enrol(authority, role, id, not_after_ms, entropy));
   INK_CHECK_OK(federated::save_identity(identity, spec.out));
   console.out() << spec.out.string() << "\n";
+  if (!spec.tls.empty()) return issue_tls(spec, console);
   return {};
 }
 
@@ -73,7 +93,11 @@ void add_issue(CLI::App& ca, Action& chosen) {
   issue->add_option("--out", spec->out, "Identity file to write; it holds a secret key")
       ->type_name("FILE")
       ->required();
-  issue->add_flag("--server", spec->server, "Certify the aggregation server instead of a device");
+  CLI::Option* tls = issue->add_option(
+      "--tls", spec->tls, "Also make a TLS client certificate of that name: FILE.pem and FILE.key");
+  tls->type_name("FILE");
+  issue->add_flag("--server", spec->server, "Certify the aggregation server instead of a device")
+      ->excludes(tls);
   issue->add_option("--days", spec->days, "Days for which the certificate is valid")
       ->type_name("DAYS")
       ->capture_default_str()

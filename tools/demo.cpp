@@ -1,12 +1,12 @@
 // inkling demo: the whole loop on real data.
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <memory>
 
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/demo/results.h"
+#include "tools/measure.h"
 #include "tools/report.h"
 
 namespace inkling::tools {
@@ -14,7 +14,7 @@ namespace {
 
 // One line of result a stage, as soon as it is there.
 Result<void> demo(const DemoOptions& options, Console& console) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   std::ostream& out = console.out();
   DemoResults r;
   INK_TRY(r.imported, run_imported_model(options, console));
@@ -36,7 +36,7 @@ Result<void> demo(const DemoOptions& options, Console& console) {
       << (r.federated.masked_equals_plain ? "yes" : "NO") << ", " << r.federated.dropped_clients
       << " device dropped, " << format_number(r.federated.bytes_up_per_client)
       << " bytes up a device" << std::endl;
-  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  r.seconds = seconds_since(start);
   INK_CHECK_OK(write_results(r, options));
   out << "report: " << (options.out / "report.html").string() << std::endl;
   if (!r.federated.masked_equals_plain) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "federated/http/https_transport.h"
+#include "federated/secagg/secret.h"
 #include "federated/seeded_rounding.h"
 #include "runtime/base/rng.h"
 #include "tools/command.h"
@@ -23,7 +24,7 @@ namespace {
 struct JoinSpec {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8443;
-  Path tls_authority, authority, identity, device;
+  Path tls_authority, authority, identity, device, certificate, certificate_key;
   std::uint32_t cohort_min = 16;
   std::uint32_t tries = 8;
   double epsilon_max = 0, delta = 1e-6;  // 0: no budget
@@ -77,6 +78,13 @@ Result<void> join(const JoinSpec& spec, Console& console) {
   endpoint.host = spec.host;
   endpoint.port = spec.port;
   endpoint.authorities_pem = as_text(tls_authority);
+  if (!spec.certificate.empty()) {
+    INK_TRY(const Bytes certificate, read_file(spec.certificate));
+    INK_TRY(Bytes key, read_file(spec.certificate_key));
+    endpoint.certificate_pem = as_text(certificate);
+    endpoint.key_pem = as_text(key);
+    secagg::wipe(key.data(), key.size());
+  }
   INK_TRY(const auto transport, HttpsTransport::create(endpoint));
   INK_TRY(KeyValue state, KeyValue::open(spec.device / kDeviceStateName));
 
@@ -125,6 +133,14 @@ void add_join(CLI::App& root, Action& chosen) {
   app->add_option("--identity", spec->identity, "This device's identity, from ca issue")
       ->type_name("FILE")
       ->required();
+  CLI::Option* certificate =
+      app->add_option("--tls-cert", spec->certificate,
+                      "TLS certificate to show to a server that asks for one, PEM")
+          ->type_name("FILE");
+  app->add_option("--tls-key", spec->certificate_key, "Its private key, PEM")
+      ->type_name("FILE")
+      ->needs(certificate);
+  certificate->needs(app->get_option("--tls-key"));
   app->add_option("--device", spec->device,
                   "Folder of this device: its behaviour log and its state")
       ->type_name("DIR")

@@ -14,9 +14,10 @@ namespace {
 // the rate does not depend on their number.
 Result<federated::LocalUpdate> train_choices(const Path& device, const federated::Plan& plan,
                                              const Bytes& bytes) {
-  if (plan.kind != "conditional_logit") {
+  const bool evaluates = plan.kind == kEvaluateChoices;
+  if (plan.kind != "conditional_logit" && !evaluates) {
     return fail(ErrorCode::kUnsupported, "local training '", plan.kind,
-                "': this device knows conditional_logit");
+                "': this device knows conditional_logit and ", kEvaluateChoices);
   }
   INK_TRY(const DeviceData data, load_device(device));
   const auto owner = std::make_shared<const Bytes>(bytes);
@@ -34,7 +35,14 @@ Result<federated::LocalUpdate> train_choices(const Path& device, const federated
                       .rate = plan.rate /
                               static_cast<double>(std::max<std::size_t>(data.slates.size(), 1)),
                       .optimizer = Sgd{}}));
-  INK_TRY(auto patch, trainer.personalise(data.slates, 0.0));
+  const auto slates = static_cast<double>(data.slates.size());
+  if (evaluates) {
+    if (data.slates.empty()) return federated::LocalUpdate{.delta = {0.0f}, .metrics = {0.0, 0.0}};
+    INK_TRY(const double nll, trainer.nll_sum(data.slates, nullptr));
+    return federated::LocalUpdate{.delta = {0.0f}, .metrics = {nll / slates, 1.0}};
+  }
+  // The pull is to the sum over slates what prox / 2 is to their mean.
+  INK_TRY(auto patch, trainer.personalise(data.slates, slates * plan.prox / 2));
   return federated::LocalUpdate{.delta = patch ? std::move(patch->delta)
                                                : std::vector<float>(parameters.size(), 0.0f)};
 }

@@ -1,6 +1,6 @@
 #pragma once
-// A model named on a command line: a model file, an ONNX or a TensorFlow Lite model, told by content, with
-// the shapes and values that it may need.
+// A model named on a command line: a model file, an ONNX or a TensorFlow Lite model, told by
+// content, with the shapes and values that it may need.
 
 #include <string>
 #include <vector>

@@ -12,16 +12,19 @@
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/keys.h"
+#include "tools/local_training.h"
 
 namespace inkling::tools {
 namespace {
 
 struct ServeSpec {
-  Path state, keys, identity, model, port_file, revoked, admin_token;
-  std::string optimizer = "fedavg", noise = "none";
+  Path state, keys, identity, model, port_file, revoked, admin_token, client_authority;
+  std::string optimizer = "fedavg", noise = "none", group_rule = "mean";
+  bool evaluates = false;
   double epsilon_max = 0, delta = 1e-6;  // 0: no budget
   std::string address = "127.0.0.1";
   std::uint16_t port = 8443;
+  std::size_t connections_per_peer = 0;
   CoordinatorSpec task;
   std::uint32_t phase_s = 60, masking_s = 600;
   double drop_fraction = 0.1;
@@ -47,6 +50,13 @@ void end_by(int signal, const sigset_t& ending) {
 Result<CoordinatorSpec> task_of(const ServeSpec& spec) {
   CoordinatorSpec task = spec.task;
   INK_TRY(task.optimizer.rule, parse_server_rule(spec.optimizer));
+  INK_TRY(task.group_rule.rule, parse_group_rule(spec.group_rule));
+  if (spec.evaluates) {
+    task.evaluates = true;
+    task.plan.kind = kEvaluateChoices;
+    task.config.metrics = kEvaluateMetrics;
+    task.config.metric_clip = kEvaluateMetricMax;
+  }
   if (spec.noise == "discrete_gaussian") task.config.noise = secagg::Noise::kDiscreteGaussian;
   if (spec.noise == "skellam") task.config.noise = secagg::Noise::kSkellam;
   if (spec.epsilon_max > 0)
@@ -108,18 +118,27 @@ Result<void> serve(const ServeSpec& spec, Console& console) {
   INK_TRY(const CoordinatorSpec task, task_of(spec));
   INK_TRY(Coordinator coordinator,
           Coordinator::open(task, std::move(identity), authority, spec.state, model, entropy));
-  Service service(std::move(coordinator), clock, admin_token);
+  const bool wants_certificates = !spec.client_authority.empty();
+  Service service(std::move(coordinator), clock, admin_token, wants_certificates);
   RevocationFile revoked(spec.revoked, authority);
   if (!spec.revoked.empty()) INK_CHECK_OK(read_revocations(spec.revoked, authority));
   revoked.refresh(service, console);
 
-  INK_TRY(TlsContext tls, TlsContext::server(as_text(chain), as_text(key)));
+  Bytes client_authority;
+  if (wants_certificates) {
+    INK_TRY(client_authority, read_file(spec.client_authority));
+    if (client_authority.empty())
+      return fail(ErrorCode::kCorrupt, spec.client_authority.string(), ": empty");
+  }
+  INK_TRY(TlsContext tls,
+          TlsContext::server(as_text(chain), as_text(key), as_text(client_authority)));
   HttpsServerSpec https{.address = spec.address, .port = spec.port};
-  https.limits.connections_per_peer_max =
-      0;  // many devices may share an address; the total is capped
-  // A device that waits for the others holds a worker, and a connection; some more are turned away.
+  https.limits.connections_per_peer_max = spec.connections_per_peer;
+  // A device that waits for the others holds a worker, and a connection. The spare ones serve what
+  // does not wait; more of them would only let more clients be slow at once, at some 120 KB each.
+  constexpr std::size_t kSpareWorkers = 32;
   const std::size_t cohort = spec.task.config.n_max;
-  https.limits.workers_max = std::max(https.limits.workers_max, cohort + 64);
+  https.limits.workers_max = cohort + kSpareWorkers;
   https.limits.connections_max = std::max(https.limits.connections_max, 2 * cohort + 64);
   INK_TRY(const auto server,
           HttpsServer::start(std::move(tls), https,
@@ -169,6 +188,29 @@ void add_task_options(CLI::App& app, ServeSpec& spec) {
       ->type_name("N")
       ->capture_default_str();
   app.add_option("--rate", task.plan.rate, "Local learning rate")
+      ->type_name("X")
+      ->capture_default_str();
+  app.add_option("--prox", task.plan.prox,
+                 "Pull of local training to the global model (FedProx's mu)")
+      ->type_name("X")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--evaluate", spec.evaluates,
+               "Measure the model on the devices' data, masked, and leave it as it is");
+  app.add_option("--groups", task.groups,
+                 "Cohorts of a round, each summed by itself; no device is in two")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--group-rule", spec.group_rule, "What makes one update of the groups' means")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"mean", "median", "trimmed_mean", "norm_bound", "krum", "bulyan"}));
+  app.add_option("--group-hostile", task.group_rule.hostile,
+                 "Poisoned groups that the rule has to stand")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--group-norm", task.group_rule.norm_max, "Longest group mean of norm_bound")
       ->type_name("X")
       ->capture_default_str();
   app.add_option("--server-rate", task.optimizer.rate,
@@ -250,9 +292,19 @@ void add_serve(CLI::App& root, Action& chosen) {
   app->add_option("--revoked", spec->revoked,
                   "List of revoked devices, from ca revoke; read again when it changes")
       ->type_name("FILE");
+  app->add_option(
+         "--client-ca", spec->client_authority,
+         "TLS authority, PEM: only who shows a certificate of it for a client may connect, "
+         "and devices one with their id (ca issue --tls)")
+      ->type_name("FILE");
   app->add_option("--admin-token", spec->admin_token,
                   "File with the token for /metrics, /v1/events and /v1/admin")
       ->type_name("FILE");
+  app->add_option(
+         "--peer-connections", spec->connections_per_peer,
+         "Connections from one address at once; 0: no limit, as many devices may share one")
+      ->type_name("N")
+      ->capture_default_str();
   app->add_option("--port-file", spec->port_file, "File to write the port to once listening")
       ->type_name("FILE");
   add_task_options(*app, *spec);

@@ -1,12 +1,14 @@
 // inkling simulate: federated learning over a population of simulated devices.
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <memory>
 
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/measure.h"
 #include "tools/report.h"
+#include "tools/simulation/chaos.h"
+#include "tools/simulation/mpi_ranks.h"
 #include "tools/simulation/run.h"
 #include "tools/simulation/sweep.h"
 
@@ -17,6 +19,8 @@ struct SimulateSpec {
   Path experiment, out = "build/simulation";
   std::vector<std::string> settings, sweeps;
   bool resume = false;
+  bool chaos = false;
+  std::string seeds = "0..2000";
 };
 
 std::string with_evaluation(const RoundRecord& round, std::uint64_t rounds) {
@@ -78,6 +82,11 @@ void add_comparison(Report& report, std::span<const std::string> names,
 }
 
 Result<void> simulate(const SimulateSpec& spec, Console& console) {
+  if (spec.chaos) return simulate_chaos(spec.seeds, console);
+  if (spec.experiment.empty())
+    return fail(ErrorCode::kInvalidArgument, "simulate: no EXPERIMENT.toml, and no --chaos");
+  INK_TRY(std::unique_ptr<Ranks> ranks, join_mpi_ranks());
+  const bool is_silent = ranks && ranks->rank() > 0;
   INK_TRY(const std::vector<Variant> variants, expand_sweep(spec.sweeps));
   std::vector<std::string> names;
   std::vector<RunResult> runs;
@@ -91,19 +100,19 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
     INK_TRY(const Experiment experiment, read_experiment(reader));
     INK_TRY(const auto data, load_experiment_data(experiment.data, experiment.simulation.seed));
     const Path out = variant.name.empty() ? spec.out : spec.out / variant.name;
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = steady_now();
     const std::uint64_t rounds = experiment.simulation.rounds;
-    INK_TRY(
-        RunResult run,
-        run_experiment(
-            {experiment, reader.text(), out, spec.resume}, *data, [&](const RoundRecord& round) {
-              const double elapsed =
-                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-              const double left = elapsed / static_cast<double>(round.round) *
-                                  static_cast<double>(rounds - round.round);
-              console.progress(
-                  concat(with_evaluation(round, rounds), ", ", format_number(left), " s left"));
-            }));
+    INK_TRY(RunResult run,
+            run_experiment({experiment, reader.text(), out, spec.resume, ranks.get()}, *data,
+                           [&](const RoundRecord& round) {
+                             if (is_silent) return;
+                             const double elapsed = seconds_since(start);
+                             const double left = elapsed / static_cast<double>(round.round) *
+                                                 static_cast<double>(rounds - round.round);
+                             console.progress(concat(with_evaluation(round, rounds), ", ",
+                                                     format_number(left), " s left"));
+                           }));
+    if (is_silent) continue;
     console.progress("");
     console.out() << (variant.name.empty() ? "simulation" : variant.name) << ": accuracy "
                   << format_number(run.final.accuracy) << ", "
@@ -113,6 +122,8 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
     report.sections.push_back(section_of(names.back(), run));
     runs.push_back(std::move(run));
   }
+  part_mpi_ranks(std::move(ranks));
+  if (is_silent) return {};
   if (runs.size() > 1) add_comparison(report, names, runs);
   INK_TRY(const std::string html, render_report(report));
   INK_CHECK_OK(write_file(spec.out / "report.html", as_bytes(html)));
@@ -127,8 +138,7 @@ void add_simulate(CLI::App& root, Action& chosen) {
   CLI::App* app = root.add_subcommand(
       "simulate", "Train federated models on a population of simulated devices");
   app->add_option("experiment", spec->experiment, "What to run (docs/simulation.md)")
-      ->type_name("EXPERIMENT.toml")
-      ->required();
+      ->type_name("EXPERIMENT.toml");
   app->add_option("--out", spec->out, "Folder for the results")
       ->type_name("DIR")
       ->capture_default_str();
@@ -140,6 +150,11 @@ void add_simulate(CLI::App& root, Action& chosen) {
       ->type_name("KEY=A,B,...")
       ->allow_extra_args(false);
   app->add_flag("--resume", spec->resume, "Go on from the folder's last checkpoint");
+  app->add_flag("--chaos", spec->chaos,
+                "Instead: whole tasks under seeded faults, watched for broken invariants");
+  app->add_option("--seeds", spec->seeds, "Seeds of --chaos; one alone is replayed line by line")
+      ->type_name("FIRST..LAST")
+      ->capture_default_str();
   app->callback(
       [&chosen, spec] { chosen = [spec](Console& console) { return simulate(*spec, console); }; });
 }

@@ -6,61 +6,22 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "federated/http/answer_head.h"
 #include "federated/http/message.h"
 #include "federated/http/socket.h"
 #include "federated/http/tls.h"
+#include "federated/secagg/secret.h"
 
 namespace inkling {
 namespace {
 
 constexpr std::size_t kHeadBytesMax = 16 << 10;
-constexpr std::size_t kFieldsMax = 64;
 constexpr std::size_t kDetailCharsMax = 200;
 
 Error read_failed(const ReadFailure& failure) {
   if (failure.kind == ReadFailure::Kind::kTooLong)
     return {ErrorCode::kResourceLimit, "answer: " + failure.detail};
   return {ErrorCode::kNetwork, failure.detail};
-}
-
-// "HTTP/1.1 200 OK": three digits after the version.
-Result<int> parse_status_line(std::string_view line) {
-  const auto digit = [&](std::size_t i) { return line[i] >= '0' && line[i] <= '9'; };
-  if (line.size() < 12 || !line.starts_with("HTTP/1.1 ") || !digit(9) || !digit(10) || !digit(11) ||
-      (line.size() > 12 && line[12] != ' ')) {
-    return fail(ErrorCode::kProtocol, "answer: not HTTP/1.1");
-  }
-  return (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-}
-
-struct AnswerHead {
-  int status = 0;
-  std::optional<std::uint64_t> content_length;  // nothing: up to the end of the connection
-  bool closes = false;
-};
-
-Result<AnswerHead> check_answer_head(std::string_view text, std::size_t body_bytes_max) {
-  AnswerHead head;
-  INK_TRY(head.status, parse_status_line(take_line(text)));
-  INK_TRY(const HttpFields fields, parse_fields(text, kFieldsMax));
-  if (!find_field(fields, "transfer-encoding").empty())
-    return fail(ErrorCode::kProtocol, "answer: chunked, expected content-length");
-  const auto lengths = std::count_if(fields.begin(), fields.end(), [](const auto& field) {
-    return field.first == "content-length";
-  });
-  if (lengths > 1) return fail(ErrorCode::kProtocol, "answer: content-length more than once");
-  const std::string_view coding = find_field(fields, "content-encoding");
-  if (!coding.empty() && to_lower(coding) != "identity")
-    return fail(ErrorCode::kProtocol, "answer: compressed");
-  if (const std::string_view length = find_field(fields, "content-length"); !length.empty()) {
-    INK_TRY(head.content_length, parse_content_length(length));
-    if (*head.content_length > body_bytes_max) {
-      return fail(ErrorCode::kResourceLimit, "answer: ", *head.content_length, " bytes, limit ",
-                  body_bytes_max);
-    }
-  }
-  head.closes = !head.content_length || to_lower(find_field(fields, "connection")) == "close";
-  return head;
 }
 
 // One exchange as the library sees it: its request goes out until the deadline, and it reads a head
@@ -304,7 +265,10 @@ Result<std::unique_ptr<HttpsTransport>> HttpsTransport::create(HttpsEndpoint end
   }
   if (has_control_or_space(endpoint.bearer_token))
     return fail(ErrorCode::kInvalidArgument, "bearer token: has a space or control character");
-  INK_TRY(TlsContext context, TlsContext::client(endpoint.authorities_pem, endpoint.pins));
+  auto made = TlsContext::client(endpoint.authorities_pem, endpoint.pins,
+                                 {endpoint.certificate_pem, endpoint.key_pem});
+  secagg::wipe(endpoint.key_pem.data(), endpoint.key_pem.size());
+  INK_TRY(TlsContext context, std::move(made));
   auto state = std::make_unique<State>(std::move(endpoint), std::move(context));
   return std::unique_ptr<HttpsTransport>(new HttpsTransport(std::move(state)));
 }

@@ -22,7 +22,9 @@ struct HttpsEndpoint {
   std::uint16_t port = 443;
   std::string authorities_pem = {};    // the only certificates trusted to sign the server's
   std::vector<std::string> pins = {};  // "sha256/<hex>" of accepted server keys; empty: any key
-  std::string bearer_token = {};       // sent as Authorization when not empty
+  // Shown to a server that asks for a certificate, PEM. The key is wiped by create().
+  std::string certificate_pem = {}, key_pem = {};
+  std::string bearer_token = {};  // sent as Authorization when not empty
   std::size_t response_bytes_max = kResponseBytesMax;
 };
 

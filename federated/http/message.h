@@ -78,6 +78,8 @@ class MessageStream {
   Result<void> flush(std::int64_t deadline_ms);
 
   bool has_buffered() const { return begin_ != end_; }  // bytes of the next message
+  // It has closed the connection, or sends what nobody asked for. Does not wait.
+  bool peer_has_left() { return !channel_.is_idle(); }
 
  private:
   ReadResult<void> fill(Pace pace);

@@ -169,6 +169,38 @@ bool expect_host(SSL* ssl, const std::string& host) {
          SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
 }
 
+Result<void> use_credentials(SSL_CTX* context, const TlsContext::Credentials& own,
+                             const char* whose) {
+  const std::vector<CertificatePtr> chain = read_certificates(own.chain_pem);
+  if (chain.empty())
+    return fail(ErrorCode::kCorrupt, "tls: the ", whose, "'s file holds no certificate");
+  const BioPtr bio(BIO_new_mem_buf(own.key_pem.data(), static_cast<int>(own.key_pem.size())));
+  const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!key)
+    return fail(ErrorCode::kCorrupt, "tls: the ", whose, "'s private key: ", openssl_reason());
+  bool taken = SSL_CTX_use_certificate(context, chain[0].get()) == 1;
+  for (std::size_t i = 1; taken && i < chain.size(); ++i)
+    taken = SSL_CTX_add1_chain_cert(context, chain[i].get()) == 1;
+  if (!taken || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return fail(ErrorCode::kCorrupt, "tls: the ", whose,
+                "'s certificate and key: ", openssl_reason());
+  }
+  return {};
+}
+
+Result<void> trust(SSL_CTX* context, std::string_view authorities_pem) {
+  const std::vector<CertificatePtr> authorities = read_certificates(authorities_pem);
+  if (authorities.empty())
+    return fail(ErrorCode::kCorrupt, "tls: the authority's file holds no certificate");
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  for (const CertificatePtr& authority : authorities) {
+    if (X509_STORE_add_cert(store, authority.get()) != 1)
+      return fail(ErrorCode::kCorrupt, "tls: the authority's certificate: ", openssl_reason());
+  }
+  return {};
+}
+
 }  // namespace
 
 std::int64_t steady_now_ms() {
@@ -188,43 +220,30 @@ TlsContext::TlsContext(TlsContext&&) noexcept = default;
 TlsContext& TlsContext::operator=(TlsContext&&) noexcept = default;
 TlsContext::~TlsContext() = default;
 
-Result<TlsContext> TlsContext::server(std::string_view chain_pem, std::string_view key_pem) {
+Result<TlsContext> TlsContext::server(std::string_view chain_pem, std::string_view key_pem,
+                                      std::string_view client_authorities_pem) {
   auto state =
       std::make_unique<State>(State{make_socket_method(), make_context(TLS_server_method()), {}});
   if (!state->method || !state->context)
     return fail(ErrorCode::kFailedPrecondition, "tls: no TLS 1.3 here: ", openssl_reason());
-  const std::vector<CertificatePtr> chain = read_certificates(chain_pem);
-  if (chain.empty())
-    return fail(ErrorCode::kCorrupt, "tls: the server's file holds no certificate");
-  const BioPtr bio(BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())));
-  const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr);
-  if (!key) return fail(ErrorCode::kCorrupt, "tls: the server's private key: ", openssl_reason());
   SSL_CTX* context = state->context.get();
-  bool taken = SSL_CTX_use_certificate(context, chain[0].get()) == 1;
-  for (std::size_t i = 1; taken && i < chain.size(); ++i)
-    taken = SSL_CTX_add1_chain_cert(context, chain[i].get()) == 1;
-  if (!taken || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
-      SSL_CTX_check_private_key(context) != 1) {
-    return fail(ErrorCode::kCorrupt, "tls: the server's certificate and key: ", openssl_reason());
+  INK_CHECK_OK(use_credentials(context, {chain_pem, key_pem}, "server"));
+  if (!client_authorities_pem.empty()) {
+    INK_CHECK_OK(trust(context, client_authorities_pem));
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   return TlsContext(std::move(state));
 }
 
 Result<TlsContext> TlsContext::client(std::string_view authorities_pem,
-                                      std::span<const std::string> pins) {
+                                      std::span<const std::string> pins, Credentials own) {
   INK_TRY(std::vector<Sha256Digest> digests, parse_pins(pins));
   auto state = std::make_unique<State>(
       State{make_socket_method(), make_context(TLS_client_method()), std::move(digests)});
   if (!state->method || !state->context)
     return fail(ErrorCode::kFailedPrecondition, "tls: no TLS 1.3 here: ", openssl_reason());
-  const std::vector<CertificatePtr> authorities = read_certificates(authorities_pem);
-  if (authorities.empty())
-    return fail(ErrorCode::kCorrupt, "tls: the authority's file holds no certificate");
-  X509_STORE* store = SSL_CTX_get_cert_store(state->context.get());
-  for (const CertificatePtr& authority : authorities) {
-    if (X509_STORE_add_cert(store, authority.get()) != 1)
-      return fail(ErrorCode::kCorrupt, "tls: the authority's certificate: ", openssl_reason());
-  }
+  INK_CHECK_OK(trust(state->context.get(), authorities_pem));
+  if (!own.chain_pem.empty()) INK_CHECK_OK(use_credentials(state->context.get(), own, "client"));
   SSL_CTX_set_verify(state->context.get(), SSL_VERIFY_PEER, nullptr);
   return TlsContext(std::move(state));
 }
@@ -339,6 +358,17 @@ bool TlsChannel::is_idle() {
   const bool idle = answer <= 0 && SSL_get_error(state_->ssl.get(), answer) == SSL_ERROR_WANT_READ;
   ERR_clear_error();
   return idle;
+}
+
+std::string TlsChannel::peer_name() const {
+  const CertificatePtr certificate(SSL_get1_peer_certificate(state_->ssl.get()));
+  if (!certificate) return {};
+  X509_NAME* const subject = X509_get_subject_name(certificate.get());
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0) return {};
+  const ASN1_STRING* const name = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(name)),
+          static_cast<std::size_t>(ASN1_STRING_length(name))};
 }
 
 void TlsChannel::close_gently(std::int64_t deadline_ms, std::size_t bytes_max) {

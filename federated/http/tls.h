@@ -21,14 +21,23 @@ std::int64_t steady_now_ms();
 // What both kinds of connection are made from. Immutable; any thread; must outlive its channels.
 class TlsContext {
  public:
-  // Certificate chain and private key, PEM. kCorrupt: either does not parse or they do not match.
-  static Result<TlsContext> server(std::string_view chain_pem, std::string_view key_pem);
+  // A certificate chain and its private key, PEM.
+  struct Credentials {
+    std::string_view chain_pem, key_pem;
+  };
+
+  // kCorrupt: something does not parse, or certificate and key do not match. With
+  // client_authorities_pem the handshake fails for whoever shows no certificate that is signed by
+  // one of them for a client.
+  static Result<TlsContext> server(std::string_view chain_pem, std::string_view key_pem,
+                                   std::string_view client_authorities_pem = {});
 
   // Trusts the PEM certificates in authorities_pem and nothing else: the system's own trust store
   // is not read. With pins ("sha256/<hex>" of the server's public key info) the server's key must
-  // be one of them too. kCorrupt: no certificate; kInvalidArgument: a malformed pin.
+  // be one of them too. Shows `own` to a server that asks for a certificate. kCorrupt: no
+  // certificate, or credentials that do not fit; kInvalidArgument: a malformed pin.
   static Result<TlsContext> client(std::string_view authorities_pem,
-                                   std::span<const std::string> pins = {});
+                                   std::span<const std::string> pins = {}, Credentials own = {});
 
   TlsContext(TlsContext&&) noexcept;
   TlsContext& operator=(TlsContext&&) noexcept;
@@ -64,6 +73,9 @@ class TlsChannel {
 
   // True while the connection stands and the peer has said nothing. Does not wait.
   bool is_idle();
+
+  // The common name in the certificate that the peer had to show; empty without one.
+  std::string peer_name() const;
 
   // Says close_notify, then throws away what the peer still sends, up to bytes_max, so that the
   // last answer is not lost to a reset (RFC 9112, 9.6). The channel is spent afterwards.

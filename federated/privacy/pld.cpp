@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kTailDeviations = 9.75;  // a normal variable is beyond them with e^-50
 constexpr double kWindowTail = 1e-15;     // composed mass that may fall off each end
-constexpr double kLossCap = 300;          // beyond, e^loss is not formed
+constexpr double kExpLossCap = 1e130;     // of e^loss; beyond, all mass counts at the high end
 
 // Atoms at loss (first + i) * grid, and mass at infinite loss.
 struct LossMass {
@@ -49,11 +49,13 @@ class SubsampledGaussian {
     if (ratio > 30) return ratio + std::log(q_) + std::log1p((1 - q_) / q_ * std::exp(-ratio));
     return std::log1p(q_ * std::expm1(ratio));
   }
-  // Where the loss is `value`; minus infinity when it is larger everywhere.
-  double inverse(double value) const {
+  // Where the loss is `value`, whose exponential is given too; minus infinity when it is larger
+  // everywhere.
+  double inverse(double value, double exp_value) const {
     if (q_ == 1) return s_ * s_ * value + 0.5;
     if (value > 30) return s_ * s_ * (value - std::log(q_)) + 0.5;
-    const double odds = std::expm1(value) / q_;
+    constexpr double kCancels = 0.1;  // below, the subtraction would lose digits
+    const double odds = (std::fabs(value) < kCancels ? std::expm1(value) : exp_value - 1) / q_;
     if (odds <= -1) return -std::numeric_limits<double>::infinity();
     return s_ * s_ * std::log1p(odds) + 0.5;
   }
@@ -78,12 +80,11 @@ struct Directions {
 };
 
 // Connecting the dots within one grid cell: `p` is the mass whose losses lie in it, `q` that of the
-// other distribution. The mass goes to the two ends so that the hockey-stick curve is exact there.
-void place(double p, double q, double low_loss, double grid, double& at_low, double& at_high) {
+// other distribution, `exp_low` the exponential of the loss at its low end and `gap` 1 - e^-grid.
+// The mass goes to the two ends so that the hockey-stick curve is exact there.
+void place(double p, double q, double exp_low, double gap, double& at_low, double& at_high) {
   double high_part = p;
-  if (low_loss < kLossCap) {
-    high_part = std::clamp((p - std::exp(low_loss) * q) / -std::expm1(-grid), 0.0, p);
-  }
+  if (exp_low < kExpLossCap) high_part = std::clamp((p - exp_low * q) / gap, 0.0, p);
   at_high += high_part;
   at_low += p - high_part;
 }
@@ -99,17 +100,23 @@ Directions loss_of(const Gaussian& mechanism, double grid) {
   out.remove.mass.resize(cells + 1);
   out.add.mass.resize(cells + 1);
   const auto nowhere = std::numeric_limits<double>::infinity();
-  SubsampledGaussian::Edge before = g.edge(g.inverse(static_cast<double>(low) * grid));
+  const double gap = -std::expm1(-grid), step = std::exp(grid);
+  const double low_loss = static_cast<double>(low) * grid;
+  SubsampledGaussian::Edge before = g.edge(g.inverse(low_loss, std::exp(low_loss)));
   // What lies beyond the grid: raised to its end where losses are low, lost where they are high.
   out.remove.mass.front() += g.with(g.edge(-nowhere), before);
   out.add.lost += g.without(g.edge(-nowhere), before);
+  double exp_loss = 0;
   for (std::size_t i = 0; i < cells; ++i) {
+    constexpr std::size_t kExact = 16;  // cells from one true exponential to the next
     const double loss = static_cast<double>(low + static_cast<std::int64_t>(i)) * grid;
-    const SubsampledGaussian::Edge after = g.edge(g.inverse(loss + grid));
+    exp_loss = i % kExact == 0 ? std::exp(loss) : exp_loss * step;
+    const SubsampledGaussian::Edge after = g.edge(g.inverse(loss + grid, exp_loss * step));
     const double with = std::max(0.0, g.with(before, after));
     const double without = std::max(0.0, g.without(before, after));
-    place(with, without, loss, grid, out.remove.mass[i], out.remove.mass[i + 1]);
-    place(without, with, -loss - grid, grid, out.add.mass[cells - i - 1], out.add.mass[cells - i]);
+    place(with, without, exp_loss, gap, out.remove.mass[i], out.remove.mass[i + 1]);
+    place(without, with, 1 / (exp_loss * step), gap, out.add.mass[cells - i - 1],
+          out.add.mass[cells - i]);
     before = after;
   }
   out.remove.lost += g.with(before, g.edge(nowhere));
@@ -196,7 +203,7 @@ std::complex<double> power(std::complex<double> base, std::uint64_t exponent) {
 // The smallest of 2^k, 3/4 2^k and 5/8 2^k that holds so many points; small primes transform fast.
 std::size_t transform_size(std::size_t points) {
   const std::size_t power_of_two = std::bit_ceil(std::max<std::size_t>(points, 8));
-  for (const std::size_t eighths : {5, 6}) {
+  for (const std::size_t eighths : {std::size_t{5}, std::size_t{6}}) {
     if (power_of_two / 8 * eighths >= points) return power_of_two / 8 * eighths;
   }
   return power_of_two;
@@ -249,6 +256,7 @@ double epsilon_of(const LossMass& loss, double delta, double grid) {
 }
 
 Result<double> epsilon_of_parts(std::span<const Part> parts, double delta, double grid) {
+  if (parts.size() == 1 && parts[0].count == 1) return epsilon_of(parts[0].loss, delta, grid);
   std::vector<std::vector<Run>> runs;
   for (const Part& part : parts) runs.push_back(coarsen(part, grid));
   const double low = window_end(parts, runs, -1), high = window_end(parts, runs, 1);

@@ -15,7 +15,7 @@ inline std::uint64_t packed_bytes(std::uint64_t count, unsigned bits) {
   return (count * bits + 7) / 8;
 }
 
-// bits is in 8..62 and at most the lane's width.
+// bits is in 8..62, and the lanes are the smallest that hold it (lane_bits of masking.h).
 Bytes pack(std::span<const std::uint16_t> lanes, unsigned bits);
 Bytes pack(std::span<const std::uint32_t> lanes, unsigned bits);
 Bytes pack(std::span<const std::uint64_t> lanes, unsigned bits);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "federated/join_request.h"
+#include "federated/manifest.h"
 #include "federated/parameters.h"
 #include "federated/round_privacy.h"
 #include "federated/secagg/envelope.h"
@@ -19,15 +20,19 @@ struct Coordinator::State {
   RoundStore store;
   secagg::EntropySource* entropy;
 
-  Bytes plan;              // as sent
-  Bytes model;             // the global model, as sent
+  Bytes plan;           // as sent
+  Bytes model;          // the global model, as sent
+  Bytes manifest = {};  // of the model; empty until somebody asks for it
+  std::int64_t manifest_signed_ms = 0;
   std::uint64_t done = 0;  // rounds
   std::uint32_t attempt = 0;
   std::optional<secagg::Server> open;  // the attempt in play
   secagg::Attempt open_attempt;
   std::vector<secagg::ClientId> seated;
-  std::set<secagg::ClientId> waiting;  // were told to come back since the attempt opened
-  std::int64_t enough_since_ms = 0;    // since when unmasking could end; 0: cannot yet
+  std::set<secagg::ClientId> waiting;       // were told to come back since the attempt opened
+  std::int64_t enough_since_ms = 0;         // since when unmasking could end; 0: cannot yet
+  std::vector<GroupMean> groups = {};       // of the round so far
+  std::set<secagg::ClientId> grouped = {};  // devices in one of them
   ServerOptimizer optimizer;
   privacy::Accountant accountant;
   std::optional<privacy::Mechanism> mechanism;  // of a round
@@ -42,10 +47,14 @@ struct Coordinator::State {
   Result<void> resume(const OpenAttempt& attempt);
   Result<void> persist(const Bytes& record);
   Result<void> settle();
-  Result<Bytes> merge();
+  Result<std::optional<federated::MeanUpdate>> learn();
+  Result<void> take_in(federated::MeanUpdate mean, RoundReport& report, RoundProducts& products);
+  Result<Bytes> next_model(const federated::MeanUpdate& mean);
+  Result<void> publish(ByteSpan model_made);
   Result<bool> may_begin() const;
   bool is_enough(std::int64_t now_ms);
   std::uint32_t retry_after(const secagg::ClientId& client);
+  const Bytes& current_manifest(std::int64_t now_ms);
   Result<void> write_down(const Bytes& record);
   bool plays(const secagg::Attempt& wanted) const { return open && open_attempt == wanted; }
   Result<RoundReport> finished_attempt(const secagg::ClientId& client,
@@ -79,6 +88,13 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
     return fail(ErrorCode::kInvalidArgument,
                 "coordinator: a privacy budget, but rounds without noise");
   }
+  if (spec.groups == 0 || (spec.evaluates && (spec.groups > 1 || spec.config.metrics == 0))) {
+    return fail(ErrorCode::kInvalidArgument, "coordinator: ", spec.groups, " groups and ",
+                spec.config.metrics, " metrics, expected at least 1, and to evaluate 1 group");
+  }
+  // Whether the rule can do with so many groups.
+  const std::vector<float> nothing(1);
+  INK_CHECK_OK(group_mean(std::vector<GroupUpdate>(spec.groups, {nothing, 1}), spec.group_rule));
   INK_TRY(RoundStore store, RoundStore::open(folder / "rounds.sqlite"));
   auto stored = store.model();
   const bool fresh = !stored && stored.error().code == ErrorCode::kNotFound;
@@ -110,7 +126,7 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
                                              .revoked = {},
                                              .stats = {},
                                              .health = {}});
-  state->spec.config.dimension = federated::get_parameters(model).size();
+  state->spec.config.dimension = spec.evaluates ? 1 : federated::get_parameters(model).size();
   INK_CHECK_OK(secagg::check_config(state->spec.config));
   state->mechanism = federated::mechanism_of(state->spec.config);
   if (fresh) INK_CHECK_OK(state->store.put_first_model(state->model));
@@ -125,13 +141,18 @@ Result<Coordinator> Coordinator::open(const CoordinatorSpec& spec, secagg::Ident
 Result<void> Coordinator::State::load_progress() {
   INK_TRY(const auto reports, store.reports());
   for (const RoundReport& report : reports) {
-    if (report.code == secagg::RoundCode::kOk) {
+    if (report.closes_round) {
       done = std::max(done, report.attempt.round);
       attempt = 0;
     } else if (report.attempt.round > done) {
       attempt = report.attempt.attempt;
     }
   }
+  for (const RoundReport& report : reports) {
+    if (report.attempt.round > done && report.code == secagg::RoundCode::kOk)
+      grouped.insert(report.roster.begin(), report.roster.end());
+  }
+  INK_TRY(groups, store.groups());
   INK_TRY(const auto mechanisms, store.mechanisms());
   for (const Bytes& bytes : mechanisms) {
     INK_TRY(const privacy::Mechanism used, privacy::decode_mechanism(bytes));
@@ -142,7 +163,7 @@ Result<void> Coordinator::State::load_progress() {
 
 // Whether the privacy budget has room for one more round.
 Result<bool> Coordinator::State::may_begin() const {
-  if (!spec.budget || !mechanism) return true;
+  if (!spec.budget || !mechanism || !groups.empty()) return true;  // a round that has begun is paid
   INK_TRY(const bool exceeds, accountant.would_exceed({*mechanism}, *spec.budget));
   return !exceeds;
 }
@@ -187,65 +208,114 @@ Result<void> Coordinator::State::persist(const Bytes& record) {
   return store.append(record);
 }
 
-// Closes the attempt that has just ended: merges and publishes, or records why not.
+// Closes the attempt that has just ended: takes in what it learnt and publishes, or records why
+// not.
 Result<void> Coordinator::State::settle() {
   if (!open) return {};
   RoundProducts products;
+  RoundReport report{.attempt = open_attempt,
+                     .reason = {},
+                     .roster = {},
+                     .dropped = {},
+                     .sum = {},
+                     .result = {},
+                     .closes_round = false};
   if (open->phase() == secagg::ServerPhase::kDone) {
-    INK_TRY(products.model, merge());  // or finds that the sum is no update, and aborts
-    products.optimizer = optimizer.save();
+    INK_TRY(auto mean, learn());
+    if (mean) INK_CHECK_OK(take_in(*std::move(mean), report, products));
   }
   const bool ok = open->phase() == secagg::ServerPhase::kDone;
   if (!ok && open->phase() != secagg::ServerPhase::kAborted) return {};
   const secagg::RoundOutcome& outcome = open->outcome();
-  RoundReport report{.attempt = open_attempt,
-                     .code = outcome.code,
-                     .reason = outcome.reason,
-                     .roster = {},
-                     .dropped = {},
-                     .survivors = outcome.survivors,
-                     .sum = outcome.sum,
-                     .result = open->result_message()};
+  report.code = outcome.code;
+  report.reason = outcome.reason;
+  report.survivors = outcome.survivors;
+  report.sum = outcome.sum;
+  report.result = open->result_message();
   for (std::uint32_t i = 0; i < open->roster().size(); ++i)
     report.roster.push_back(open->roster().member(i).id);
   for (const secagg::Dropout& d : open->dropouts())
     report.dropped.push_back({d.client, static_cast<int>(d.phase)});
   const bool learnt =
       outcome.code == secagg::RoundCode::kOk || outcome.code == secagg::RoundCode::kCountMismatch;
-  if (learnt && mechanism) products.mechanism = privacy::encode_mechanism(*mechanism);
+  // A device is in one group of a round, so the groups after the first cost nobody more.
+  const bool costs = learnt && !(ok && !groups.empty());
+  if (costs && mechanism) products.mechanism = privacy::encode_mechanism(*mechanism);
   INK_CHECK_OK(store.finish(report, products));
   if (!products.mechanism.empty()) INK_CHECK_OK(accountant.add({*mechanism}));
-  if (ok) model = std::move(products.model);
-  ++(ok ? stats.rounds_ok : stats.attempts_aborted);
-  attempt = ok ? 0 : open_attempt.attempt;
-  done = ok ? open_attempt.round : done;
+  if (!products.model.empty()) {
+    model = std::move(products.model);
+    manifest.clear();
+  }
+  if (products.group) {
+    groups.push_back(*std::move(products.group));
+    grouped.insert(report.roster.begin(), report.roster.end());
+    ++stats.groups_ok;
+  }
+  if (report.closes_round) {
+    groups.clear();
+    grouped.clear();
+    ++stats.rounds_ok;
+  }
+  if (!ok) ++stats.attempts_aborted;
+  attempt = report.closes_round ? 0 : open_attempt.attempt;
+  done = report.closes_round ? open_attempt.round : done;
   open.reset();
+  seated.clear();
   ++version;
   return {};
 }
 
-// The next global model, announced to the round's members; empty when the sum is no update.
-Result<Bytes> Coordinator::State::merge() {
+// The mean of the updates; nothing when the sum is no update, and the attempt aborted.
+Result<std::optional<federated::MeanUpdate>> Coordinator::State::learn() {
   const secagg::RoundOutcome& outcome = open->outcome();
-  const auto mean =
-      federated::decode_sum(spec.config, open->context(), outcome.sum, outcome.survivors);
-  if (!mean) {
-    INK_CHECK_OK(open->discard(mean.error().message));
-    return Bytes();
+  auto mean = federated::decode_sum(spec.config, open->context(), outcome.sum, outcome.survivors);
+  if (mean) return std::optional<federated::MeanUpdate>(*std::move(mean));
+  INK_CHECK_OK(open->discard(mean.error().message));
+  return std::optional<federated::MeanUpdate>();
+}
+
+// What an attempt makes: nothing but metrics, a group of the round, or the next global model. Says
+// so to its members.
+Result<void> Coordinator::State::take_in(federated::MeanUpdate mean, RoundReport& report,
+                                         RoundProducts& products) {
+  report.metric_sums = mean.metric_sums;
+  if (spec.evaluates) {
+    report.closes_round = true;
+    return publish(model);
+  }
+  if (groups.size() + 1 < spec.groups) {
+    products.group =
+        GroupMean{.weight = static_cast<double>(mean.weight_sum), .delta = std::move(mean.delta)};
+    return publish(model);
+  }
+  INK_TRY(products.model, next_model(mean));
+  products.optimizer = optimizer.save();
+  report.closes_round = true;
+  return publish(products.model);
+}
+
+Result<Bytes> Coordinator::State::next_model(const federated::MeanUpdate& mean) {
+  std::vector<float> update = mean.delta;
+  if (spec.groups > 1) {
+    std::vector<GroupUpdate> all;
+    for (const GroupMean& group : groups) all.push_back({group.delta, group.weight});
+    all.push_back({mean.delta, static_cast<double>(mean.weight_sum)});
+    INK_TRY(update, group_mean(all, spec.group_rule));
   }
   INK_TRY(const Model current, model_from(model));
   std::vector<float> parameters = federated::get_parameters(current);
-  INK_CHECK_OK(optimizer.step(parameters, mean->delta));
+  INK_CHECK_OK(optimizer.step(parameters, update));
   INK_TRY(const Model next, federated::with_parameters(current, parameters));
-  INK_TRY(Bytes bytes, encode_model(next));
-  const auto record = open->publish(secagg::hash_of({bytes}));
-  if (record) {
-    INK_CHECK_OK(persist(*record));
-  } else if (record.error().code !=
-             ErrorCode::kFailedPrecondition) {  // an earlier life published it, and then stopped
-    return tl::unexpected<Error>(record.error());
-  }
-  return bytes;
+  return encode_model(next);
+}
+
+Result<void> Coordinator::State::publish(ByteSpan model_made) {
+  const auto record = open->publish(secagg::hash_of({model_made}));
+  if (record) return persist(*record);
+  // An earlier life published it, and then stopped.
+  if (record.error().code == ErrorCode::kFailedPrecondition) return {};
+  return tl::unexpected<Error>(record.error());
 }
 
 // What the machine has just done: into the journal, and to its end if it ended the attempt. What
@@ -281,6 +351,17 @@ std::uint32_t Coordinator::State::retry_after(const secagg::ClientId& client) {
   return static_cast<std::uint32_t>(pause / 2 + pause * client[15] / 255);
 }
 
+// Versions count from 1, the model before the first round.
+const Bytes& Coordinator::State::current_manifest(std::int64_t now_ms) {
+  if (manifest.empty() || now_ms - manifest_signed_ms > spec.manifest_valid_ms / 2) {
+    manifest = federated::sign_manifest(
+        federated::describe_model(spec.task, done + 1, now_ms + spec.manifest_valid_ms, model),
+        server);
+    manifest_signed_ms = now_ms;
+  }
+  return manifest;
+}
+
 Result<Bytes> Coordinator::join(const secagg::ClientId& client, ByteSpan request,
                                 std::int64_t now_ms) {
   State& s = *state_;
@@ -298,7 +379,7 @@ Result<Bytes> Coordinator::join(const secagg::ClientId& client, ByteSpan request
     invitation.seat = federated::Seat::kFinished;
     return federated::encode_invitation(invitation);
   }
-  if (!s.open) {
+  if (!s.open && s.grouped.count(client) == 0) {
     INK_TRY(const bool may_begin, s.may_begin());
     if (!may_begin) {
       invitation.seat = federated::Seat::kFinished;
@@ -307,9 +388,10 @@ Result<Bytes> Coordinator::join(const secagg::ClientId& client, ByteSpan request
     INK_CHECK_OK(s.begin(now_ms));
   }
   const bool known = std::find(s.seated.begin(), s.seated.end(), client) != s.seated.end();
-  const bool room =
-      s.open->phase() == secagg::ServerPhase::kAdvertising && s.seated.size() < s.spec.config.n_max;
-  if (!known && !room) {
+  const bool room = s.seated.size() < s.spec.config.n_max && s.grouped.count(client) == 0;
+  // Later, whoever asks has no keys in the attempt, even if it had a seat: it lost it, or left.
+  const bool advertising = s.open && s.open->phase() == secagg::ServerPhase::kAdvertising;
+  if (!advertising || (!known && !room)) {
     ++s.stats.joins_deferred;
     invitation.retry_ms = s.retry_after(client);
     return federated::encode_invitation(invitation);
@@ -322,7 +404,8 @@ Result<Bytes> Coordinator::join(const secagg::ClientId& client, ByteSpan request
                 .attempt = s.open_attempt,
                 .task = s.spec.task,
                 .plan = s.plan,
-                .model = s.model};
+                .model = s.model,
+                .manifest = s.current_manifest(now_ms)};
   return federated::encode_invitation(invitation);
 }
 
@@ -345,6 +428,12 @@ Result<Bytes> Coordinator::poll(const secagg::ClientId& client, const secagg::At
   INK_TRY(const secagg::Envelope envelope, secagg::open_envelope(*message));
   if (static_cast<std::uint8_t>(envelope.type) == have) return Bytes();
   return message;
+}
+
+bool Coordinator::may_wait(const secagg::ClientId& client) const {
+  const auto& seated = state_->seated;
+  return state_->open && (state_->open->is_member(client) ||
+                          std::find(seated.begin(), seated.end(), client) != seated.end());
 }
 
 Result<void> Coordinator::receive(const secagg::ClientId& client, const secagg::Attempt& attempt,

@@ -23,6 +23,7 @@
 #include "federated/privacy/accountant.h"
 #include "federated/revocation.h"
 #include "federated/task.h"
+#include "server-sim/aggregator/group_mean.h"
 #include "server-sim/aggregator/server_optimizer.h"
 #include "server-sim/coordinator/round_store.h"
 
@@ -36,6 +37,14 @@ struct CoordinatorSpec {
   secagg::Config config;
   std::uint64_t rounds = 1;
   ServerOptimizerSpec optimizer;
+  // An evaluation task: devices send masked metrics and no update, in a round of one coordinate,
+  // and the model stays as it is.
+  bool evaluates = false;
+  // Grouped rounds: so many attempts, one after the other and no device in two of them, are each
+  // aggregated by itself; then group_rule makes one update of their means. That stands poisoned
+  // updates which one sum would hide (server-sim/aggregator/group_mean.h).
+  std::uint32_t groups = 1;
+  GroupMeanSpec group_rule = {};
   // The most that the task may come to. A round that would go beyond it is not begun: the task is
   // finished then. The config needs noise.
   std::optional<privacy::Budget> budget = {};
@@ -47,13 +56,15 @@ struct CoordinatorSpec {
   // Pace steering: a device for which there is no seat is told to come back after about retry_ms
   // for each cohort's worth of devices that wait, up to retry_max_ms, spread by half either way.
   std::uint32_t retry_ms = 1000, retry_max_ms = 10 * 60 * 1000;
+  // How long a device may take a model as the newest (federated/manifest.h). Signed again halfway.
+  std::int64_t manifest_valid_ms = std::int64_t{7} * 24 * 3600 * 1000;
 };
 
 // Counts since this coordinator was opened.
 struct CoordinatorStats {
   std::uint64_t seats_given = 0, joins_deferred = 0, joins_refused = 0;
   std::uint64_t messages_accepted = 0, messages_refused = 0;
-  std::uint64_t rounds_ok = 0, attempts_aborted = 0;
+  std::uint64_t rounds_ok = 0, groups_ok = 0, attempts_aborted = 0;
 };
 
 class Coordinator {
@@ -76,6 +87,9 @@ class Coordinator {
   // a member. kFailedPrecondition: it dropped out.
   Result<Bytes> poll(const secagg::ClientId& client, const secagg::Attempt& attempt,
                      std::uint8_t have);
+  // Whether the device may be kept waiting for news of the open attempt: it proved to be itself to
+  // get a seat, or is a member. Anybody else has nothing to wait for, and would hold a thread.
+  bool may_wait(const secagg::ClientId& client) const;
   // Acknowledges without effect what comes when the attempt is over: the Result will say so.
   Result<void> receive(const secagg::ClientId& client, const secagg::Attempt& attempt,
                        ByteSpan message, std::int64_t now_ms);

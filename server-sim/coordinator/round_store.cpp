@@ -1,6 +1,7 @@
 #include "server-sim/coordinator/round_store.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace inkling {
 
@@ -17,7 +18,12 @@ constexpr std::string_view kSchema[] = {
     "CREATE TABLE models (round INTEGER PRIMARY KEY, bytes BLOB NOT NULL);",  // 0: before round 1
     "CREATE TABLE optimizer (only INTEGER PRIMARY KEY CHECK (only = 1), state BLOB NOT NULL);"
     "CREATE TABLE privacy (round INTEGER, attempt INTEGER, mechanism BLOB NOT NULL, "
-    "PRIMARY KEY (round, attempt));"};
+    "PRIMARY KEY (round, attempt));",
+    "ALTER TABLE reports ADD COLUMN metric_sums BLOB;"
+    "ALTER TABLE reports ADD COLUMN closes_round INTEGER NOT NULL DEFAULT 1;"
+    "UPDATE reports SET closes_round = 0 WHERE code <> 0;"
+    "CREATE TABLE groups (attempt INTEGER PRIMARY KEY, weight REAL NOT NULL, delta BLOB NOT "
+    "NULL);"};
 
 Bytes encode_roster(std::span<const secagg::ClientId> roster) {
   Bytes bytes;
@@ -40,6 +46,18 @@ Bytes encode_sum(std::span<const std::uint64_t> sum) {
   return writer.take();
 }
 
+Bytes encode_reals(std::span<const double> values) {
+  ByteWriter writer;
+  for (const double v : values) writer.u64(std::bit_cast<std::uint64_t>(v));
+  return writer.take();
+}
+
+Bytes encode_floats(std::span<const float> values) {
+  ByteWriter writer;
+  for (const float v : values) writer.u32(std::bit_cast<std::uint32_t>(v));
+  return writer.take();
+}
+
 secagg::ClientId read_id(ByteReader& reader) {
   secagg::ClientId id{};
   const ByteSpan bytes = reader.raw(id.size());
@@ -56,8 +74,12 @@ RoundReport read_report(const Statement& row) {
                      .dropped = {},
                      .survivors = static_cast<std::uint32_t>(row.integer(6)),
                      .sum = {},
-                     .result = {}};
-  ByteReader roster(row.blob(4)), dropped(row.blob(5)), sum(row.blob(7));
+                     .result = {},
+                     .metric_sums = {},
+                     .closes_round = row.integer(10) != 0};
+  ByteReader roster(row.blob(4)), dropped(row.blob(5)), sum(row.blob(7)), metrics(row.blob(9));
+  while (metrics.remaining() >= 8)
+    report.metric_sums.push_back(std::bit_cast<double>(metrics.u64()));
   while (roster.remaining() >= sizeof(secagg::ClientId)) report.roster.push_back(read_id(roster));
   while (dropped.remaining() > sizeof(secagg::ClientId)) {
     const secagg::ClientId id = read_id(dropped);
@@ -139,6 +161,19 @@ Result<void> RoundStore::put_first_model(ByteSpan model) {
   return insert.bind_blob(1, model).run();
 }
 
+Result<std::vector<GroupMean>> RoundStore::groups() {
+  INK_TRY(Statement query, database_.prepare("SELECT weight, delta FROM groups ORDER BY attempt"));
+  std::vector<GroupMean> groups;
+  for (;;) {
+    INK_TRY(const bool more, query.step());
+    if (!more) return groups;
+    GroupMean& group = groups.emplace_back();
+    group.weight = query.real(0);
+    ByteReader delta(query.blob(1));
+    while (delta.remaining() >= 4) group.delta.push_back(std::bit_cast<float>(delta.u32()));
+  }
+}
+
 Result<Bytes> RoundStore::optimizer() {
   INK_TRY(Statement query, database_.prepare("SELECT state FROM optimizer"));
   INK_TRY(const bool found, query.step());
@@ -154,17 +189,19 @@ Result<std::vector<Bytes>> RoundStore::mechanisms() {
 Result<void> RoundStore::finish(const RoundReport& report, const RoundProducts& products) {
   INK_TRY(Transaction transaction, Transaction::begin(database_));
   INK_TRY(Statement insert,
-          database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+          database_.prepare("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   insert.bind_integer(1, static_cast<std::int64_t>(report.attempt.round))
       .bind_integer(2, report.attempt.attempt);
   insert.bind_integer(3, static_cast<std::int64_t>(report.code)).bind_text(4, report.reason);
   const Bytes roster = encode_roster(report.roster), dropped = encode_dropped(report.dropped),
-              sum = encode_sum(report.sum);
+              sum = encode_sum(report.sum), metrics = encode_reals(report.metric_sums);
   insert.bind_blob(5, roster)
       .bind_blob(6, dropped)
       .bind_integer(7, report.survivors)
       .bind_blob(8, sum)
-      .bind_blob(9, report.result);
+      .bind_blob(9, report.result)
+      .bind_blob(10, metrics)
+      .bind_integer(11, report.closes_round ? 1 : 0);
   INK_CHECK_OK(insert.run());
   if (!products.model.empty()) {
     INK_TRY(Statement store, database_.prepare("INSERT INTO models VALUES (?, ?)"));
@@ -181,6 +218,15 @@ Result<void> RoundStore::finish(const RoundReport& report, const RoundProducts& 
         .bind_blob(3, products.mechanism);
     INK_CHECK_OK(charge.run());
   }
+  if (products.group) {
+    INK_TRY(Statement keep, database_.prepare("INSERT INTO groups VALUES (?, ?, ?)"));
+    const Bytes delta = encode_floats(products.group->delta);
+    keep.bind_integer(1, report.attempt.attempt)
+        .bind_real(2, products.group->weight)
+        .bind_blob(3, delta);
+    INK_CHECK_OK(keep.run());
+  }
+  if (report.closes_round) INK_CHECK_OK(database_.run("DELETE FROM groups"));
   INK_CHECK_OK(database_.run("DELETE FROM open_attempt; DELETE FROM journal"));
   return transaction.commit();
 }

@@ -34,6 +34,17 @@ struct RoundReport {
   std::uint32_t survivors = 0;     // |U3|
   std::vector<std::uint64_t> sum;  // the unmasked ring values; empty when aborted
   Bytes result;                    // the signed Result that its members get
+  // What the masked metrics add up to, over all survivors; empty when aborted or without metrics.
+  std::vector<double> metric_sums = {};
+  // The round is done with this attempt. False for aborted ones, and for the groups of a round
+  // before its last.
+  bool closes_round = true;
+};
+
+// The mean update of one group of a round that is not done yet.
+struct GroupMean {
+  double weight = 0;
+  std::vector<float> delta;
 };
 
 // What an attempt leaves behind besides its report.
@@ -41,6 +52,7 @@ struct RoundProducts {
   Bytes model;      // the next global model; empty when there is none
   Bytes optimizer;  // the server optimizer's state after it
   Bytes mechanism;  // as which its noise counts (encode_mechanism); empty when nothing was learnt
+  std::optional<GroupMean> group = {};  // kept until the round is done
 };
 
 class RoundStore {
@@ -53,6 +65,9 @@ class RoundStore {
   Result<std::vector<Bytes>> journal();
   // Closes the open attempt.
   Result<void> finish(const RoundReport& report, const RoundProducts& products);
+
+  // Of the round that is not done yet, in the order of their attempts.
+  Result<std::vector<GroupMean>> groups();
 
   Result<Bytes> optimizer();                // the newest state; empty before the first
   Result<std::vector<Bytes>> mechanisms();  // of all attempts whose sum was learnt, oldest first

@@ -12,6 +12,7 @@ namespace inkling {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(50);
+constexpr auto kWatchSlice = std::chrono::milliseconds(500);  // how soon a watcher's end is seen
 
 // Takes the text up to the next '/' off the front.
 std::string_view next_part(std::string_view& path) {
@@ -60,8 +61,12 @@ HttpResponse not_allowed(std::string_view allowed) {
 
 }  // namespace
 
-Service::Service(Coordinator coordinator, const Clock& clock, std::string admin_token)
-    : coordinator_(std::move(coordinator)), clock_(clock), admin_token_(std::move(admin_token)) {
+Service::Service(Coordinator coordinator, const Clock& clock, std::string admin_token,
+                 bool binds_certificates)
+    : coordinator_(std::move(coordinator)),
+      clock_(clock),
+      admin_token_(std::move(admin_token)),
+      binds_certificates_(binds_certificates) {
   note_events();
   ticker_ = std::thread([this] { run_clock(); });
 }
@@ -180,21 +185,36 @@ HttpResponse Service::metrics() {
   return text(out, "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
-// What has happened since the last event that the watcher has, or the next one if it comes in time;
-// then the watcher asks again, as EventSource does by itself.
 HttpResponse Service::events(const HttpRequest& request) {
   std::uint64_t seen = 0;
   const std::string_view last = request.field("last-event-id");
   if (!last.empty() && !parse_number(last, seen))
     return problem(400, "Last-Event-ID: expected a number");
+  // Held by the stream, and so given up with it.
+  const std::shared_ptr<void> place(nullptr, [this](void*) { --watchers_; });
+  if (++watchers_ > kWatchersMax) return problem(503, "too many watch already");
+  HttpResponse response = text({}, "text/event-stream");
+  response.next_piece = [this, place, seen, began = false]() mutable -> std::optional<Bytes> {
+    if (began) return next_events(seen);
+    began = true;
+    constexpr std::string_view kRetry = "retry: 1000\n\n";
+    return Bytes(kRetry.begin(), kRetry.end());
+  };
+  return response;
+}
+
+// What has happened since the last event that the watcher has, as soon as there is something.
+std::optional<Bytes> Service::next_events(std::uint64_t& seen) {
   std::unique_lock lock(mutex_);
   const auto has_news = [&] { return stopping_ || (!events_.empty() && events_.back().id > seen); };
-  changed_.wait_for(lock, std::chrono::milliseconds(kPollWaitMs), has_news);
-  std::string out = "retry: 1000\n\n";
+  changed_.wait_for(lock, kWatchSlice, has_news);
+  if (stopping_) return std::nullopt;
+  std::string out;
   for (const ServiceEvent& event : events_) {
     if (event.id > seen) out += concat("id: ", event.id, "\ndata: ", event.data, "\n\n");
   }
-  return text(out, "text/event-stream");
+  if (!events_.empty()) seen = std::max(seen, events_.back().id);
+  return Bytes(out.begin(), out.end());
 }
 
 // Adds an event when the coordinator's state is not what it was. Called with the lock held, or
@@ -229,6 +249,8 @@ HttpResponse Service::device(const HttpRequest& request) {
   const bool known = !path.ends_with('/') && next_part(path).empty() && next_part(path) == "v1" &&
                      next_part(path) == "clients" && parse_client(next_part(path), client);
   if (!known) return problem(404, "no such resource");
+  if (binds_certificates_ && request.certificate_name != to_hex(client))
+    return problem(403, "the certificate is not this device's");
   const std::string_view what = next_part(path);
   const bool joins = what == "join" && path.empty();
   const bool plays = what == "rounds" && parse_attempt(next_part(path), attempt) &&
@@ -255,14 +277,29 @@ HttpResponse Service::poll(const secagg::ClientId& client, const secagg::Attempt
   if (body.size() != 1)
     return problem(400, "a poll is one byte: the type of the newest message at hand");
   std::unique_lock lock(mutex_);
+  const std::uint64_t ticket = ++polls_;
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPollWaitMs);
   for (;;) {
     const std::uint64_t seen = coordinator_.version();
     auto message = coordinator_.poll(client, attempt, body[0]);
     if (!message) return problem(message.error());
-    if (!message->empty() || stopping_) return answer(std::move(*message));
+    if (!message->empty() || stopping_ || !coordinator_.may_wait(client))
+      return answer(std::move(*message));
+    // One thread a device at most waits, whoever says to be it.
+    const auto [place, is_first] = waiting_.try_emplace(client, ticket);
+    if (place->second > ticket) return answer({});
+    if (!is_first && place->second < ticket) {
+      place->second = ticket;
+      changed_.notify_all();
+    }
+    const auto is_newest = [&] {
+      const auto found = waiting_.find(client);
+      return found != waiting_.end() && found->second == ticket;
+    };
     const bool news = changed_.wait_until(
-        lock, give_up, [&] { return stopping_ || coordinator_.version() != seen; });
+        lock, give_up, [&] { return stopping_ || coordinator_.version() != seen || !is_newest(); });
+    if (!is_newest()) return answer({});
+    waiting_.erase(client);
     if (!news) return answer({});
   }
 }

@@ -14,6 +14,14 @@ constexpr std::int64_t kLingerMs = 1000;
 constexpr std::size_t kLingerBytesMax = 1 << 20;
 constexpr std::int64_t kIdleSliceMs = 250;  // how soon an idle connection gives way
 constexpr std::size_t kBodyReserveMax = 1 << 20;
+constexpr std::int64_t kHurriedHandshake = 2, kHurried = 4;  // how many times less time
+
+// How long a client may take for something, of ms when there are workers to spare. As soon as
+// others wait for one, the slow have to hurry: otherwise as many of them as there are workers would
+// hold up everybody for the whole of ms.
+std::int64_t patience(const ServerShared& shared, std::int64_t ms, std::int64_t times = kHurried) {
+  return shared.others_wait() ? ms / times : ms;
+}
 
 // A handler's fields must not be able to start a line of their own.
 bool is_sound(const HttpResponse& response) {
@@ -77,7 +85,7 @@ std::string replayed_head(const CheckedHead& head) {
 class ServedExchange final : public Exchange {
  public:
   ServedExchange(ServerShared& shared, MessageStream& messages, CheckedHead head, std::string peer,
-                 bool last);
+                 std::string certificate_name, bool last);
 
   // From the head to the answer's last byte. False: the connection is of no use any more.
   bool serve();
@@ -90,6 +98,7 @@ class ServedExchange final : public Exchange {
 
  private:
   HttpResponse respond(const httplib::ContentReader* reader);
+  bool send_piece(httplib::DataSink& sink);
   std::optional<Refusal> read_body(const httplib::ContentReader& reader, Bytes& body);
   HttpResponse call_handler(Bytes body);
   HttpResponse refuse(const Refusal& refusal);
@@ -97,7 +106,7 @@ class ServedExchange final : public Exchange {
   ServerShared& shared_;
   MessageStream& messages_;
   CheckedHead head_;
-  std::string peer_;
+  std::string peer_, certificate_name_;
   BodyShare share_;
   HttpResponse response_;
   bool last_;
@@ -107,18 +116,19 @@ class ServedExchange final : public Exchange {
 };
 
 ServedExchange::ServedExchange(ServerShared& shared, MessageStream& messages, CheckedHead head,
-                               std::string peer, bool last)
+                               std::string peer, std::string certificate_name, bool last)
     : shared_(shared),
       messages_(messages),
       head_(std::move(head)),
       peer_(std::move(peer)),
+      certificate_name_(std::move(certificate_name)),
       share_(shared.bodies_bytes, shared.limits.bodies_bytes_max),
       last_(last || !head_),
       deadline_ms_(steady_now_ms() + kLingerMs) {}
 
 bool ServedExchange::serve() {
   messages_.replay(replayed_head(head_), head_ ? head_->content_length.value_or(0) : 0,
-                   {.deadline_ms = steady_now_ms() + shared_.limits.body_ms,
+                   {.deadline_ms = steady_now_ms() + patience(shared_, shared_.limits.body_ms),
                     .bytes_per_s_min = shared_.limits.bytes_per_s_min});
   const bool answered = shared_.frontend->process(*this);
   return answered && !failed_ && messages_.flush(deadline_ms_).has_value();
@@ -145,6 +155,13 @@ void ServedExchange::answer(httplib::Response& response, const httplib::ContentR
   response.set_header("X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : response_.fields) response.set_header(name, value);
   if (!response.has_header("Cache-Control")) response.set_header("Cache-Control", "no-store");
+  if (response_.next_piece) {
+    last_ = true;
+    response.set_chunked_content_provider(
+        response_.content_type,
+        [this](std::size_t, httplib::DataSink& sink) { return send_piece(sink); });
+    return;
+  }
   if (response_.body.empty()) {
     response.set_header("Content-Type", response_.content_type);
     return;
@@ -158,6 +175,20 @@ void ServedExchange::answer(httplib::Response& response, const httplib::ContentR
 } catch (...) {
   last_ = true;  // the body may not have been read to its end
   throw;         // to the exception handler of the library's server
+}
+
+bool ServedExchange::send_piece(httplib::DataSink& sink) try {
+  const std::optional<Bytes> piece = response_.next_piece();
+  deadline_ms_ = steady_now_ms() + shared_.limits.answer_ms;
+  if (!piece || shared_.stopping) {
+    sink.done();
+    return true;
+  }
+  if (piece->empty()) return !messages_.peer_has_left();
+  return sink.write(reinterpret_cast<const char*>(piece->data()), piece->size()) &&
+         messages_.flush(deadline_ms_).has_value();
+} catch (...) {
+  return false;
 }
 
 HttpResponse ServedExchange::respond(const httplib::ContentReader* reader) {
@@ -189,7 +220,8 @@ HttpResponse ServedExchange::call_handler(Bytes body) try {
                                            .query = std::move(head_->query),
                                            .fields = std::move(head_->fields),
                                            .body = std::move(body),
-                                           .peer = std::move(peer_)});
+                                           .peer = std::move(peer_),
+                                           .certificate_name = std::move(certificate_name_)});
   return is_sound(response) ? response : problem(500, "the request failed here");
 } catch (...) {  // whatever it was, the peer learns nothing of it
   return problem(500, "the request failed here");
@@ -209,7 +241,11 @@ HttpResponse ServedExchange::refuse(const Refusal& refusal) {
 class Connection {
  public:
   Connection(ServerShared& shared, TlsChannel& channel, std::string peer)
-      : shared_(shared), channel_(channel), messages_(channel), peer_(std::move(peer)) {}
+      : shared_(shared),
+        channel_(channel),
+        messages_(channel),
+        peer_(std::move(peer)),
+        certificate_name_(channel.peer_name()) {}
   void run();
   void turn_away(std::int64_t deadline_ms);
 
@@ -222,7 +258,7 @@ class Connection {
   ServerShared& shared_;
   TlsChannel& channel_;
   MessageStream messages_;
-  std::string peer_;
+  std::string peer_, certificate_name_;
   std::size_t served_ = 0;
   std::int64_t linger_ms_ = kLingerMs;
 };
@@ -234,7 +270,7 @@ void Connection::run() {
 
 void Connection::turn_away(std::int64_t deadline_ms) {
   const Refusal busy{503, "busy: try again later"};
-  ServedExchange exchange(shared_, messages_, tl::unexpected<Refusal>(busy), peer_, true);
+  ServedExchange exchange(shared_, messages_, tl::unexpected<Refusal>(busy), peer_, {}, true);
   if (exchange.serve()) channel_.close_gently(deadline_ms, kLingerBytesMax);
 }
 
@@ -245,7 +281,7 @@ bool Connection::serve_one() {
   if (!head && head.error().status == 0) return false;
   ++served_;
   const bool last = is_last(head);
-  ServedExchange exchange(shared_, messages_, std::move(head), peer_, last);
+  ServedExchange exchange(shared_, messages_, std::move(head), peer_, certificate_name_, last);
   const bool answered = exchange.serve();
   if (exchange.is_refused()) ++shared_.refusals;
   if (!answered) return false;
@@ -266,8 +302,8 @@ bool Connection::wait_for_request() {
 }
 
 CheckedHead Connection::read_request_head() {
-  const auto text =
-      messages_.read_head(shared_.limits.head_bytes_max, steady_now_ms() + shared_.limits.head_ms);
+  const auto text = messages_.read_head(
+      shared_.limits.head_bytes_max, steady_now_ms() + patience(shared_, shared_.limits.head_ms));
   if (!text) return tl::unexpected<Refusal>(refusal_for(text.error()));
   return check_request_head(*text, shared_.limits.head);
 }
@@ -280,8 +316,8 @@ bool Connection::is_last(const CheckedHead& head) const {
 }  // namespace
 
 void serve_connection(ServerShared& shared, const ConnectionTable::Seat& seat) noexcept try {
-  auto channel =
-      TlsChannel::accept(shared.tls, seat.socket(), steady_now_ms() + shared.limits.handshake_ms);
+  const std::int64_t handshake_ms = patience(shared, shared.limits.handshake_ms, kHurriedHandshake);
+  auto channel = TlsChannel::accept(shared.tls, seat.socket(), steady_now_ms() + handshake_ms);
   if (!channel) {
     ++shared.handshakes_failed;
     return;

@@ -1,6 +1,8 @@
 #pragma once
 // Requests and responses as handlers see them, and problem+json (RFC 9457) for refusals.
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,8 @@ struct HttpRequest {
   HttpFields fields = {};  // those with a meaning of their own are there once
   Bytes body = {};
   std::string peer;  // the client's address, without port
+  // The name in the certificate that the client had to show; empty where none is asked for.
+  std::string certificate_name = {};
 
   std::string_view field(std::string_view lower_case_name) const {  // empty when absent
     return find_field(fields, lower_case_name);
@@ -27,6 +31,10 @@ struct HttpResponse {
   std::string content_type = "application/octet-stream";
   Bytes body = {};
   HttpFields fields = {};
+  // A stream in place of a body: called on the connection's thread for one piece after the other,
+  // each sent at once, until there is none. It may wait for news, but not for ever: an empty piece
+  // lets the server see whether it is stopping or the peer has gone.
+  std::function<std::optional<Bytes>()> next_piece = {};
 };
 
 std::string_view status_title(int status);  // "Not Found"; "Error" for a status we never send

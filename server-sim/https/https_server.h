@@ -5,8 +5,9 @@
 // the clients that wait at once plus those that work. Threads are made as they are needed. What an
 // attacker can spend is bounded everywhere: handshake, head and body have deadlines, heads and
 // bodies have byte limits, connections are capped in total and per peer, and when all workers are
-// busy and the line is full, new clients get an immediate 503. Idle connections give way when
-// others wait. Refusals are problem+json and end the connection.
+// busy and the line is full, new clients get an immediate 503. When others wait for a worker, idle
+// connections give way, and new ones have a half of handshake_ms and a quarter of head_ms and
+// body_ms. Refusals are problem+json and end the connection.
 //
 // The handler is called from many threads at once. If it throws, the peer gets a bare 500.
 //

@@ -181,6 +181,21 @@ Result<CertifiedKey> certified(X509* certificate, EVP_PKEY* key) {
   return CertifiedKey{std::move(pem), std::move(secret)};
 }
 
+// A fresh key that the authority certifies for what the draft says.
+Result<CertifiedKey> issue(const CertifiedKey& authority, Draft draft) {
+  INK_TRY(const CertificatePtr issuer, parse_certificate(authority.certificate_pem));
+  INK_TRY(const KeyPtr issuer_key, parse_key(authority.key_pem));
+  const KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) return openssl_failed("make key");
+  const std::vector<Extension> common = {{NID_basic_constraints, "critical,CA:FALSE"},
+                                         {NID_key_usage, "critical,digitalSignature"},
+                                         {NID_subject_key_identifier, "hash"},
+                                         {NID_authority_key_identifier, "keyid:always"}};
+  draft.extensions.insert(draft.extensions.begin(), common.begin(), common.end());
+  INK_TRY(const CertificatePtr made, sign(draft, key.get(), issuer.get(), issuer_key.get()));
+  return certified(made.get(), key.get());
+}
+
 }  // namespace
 
 SecretText& SecretText::operator=(SecretText&& other) noexcept {
@@ -223,20 +238,22 @@ Result<CertifiedKey> issue_server_certificate(const CertifiedKey& authority,
                                               const std::vector<std::string>& hosts,
                                               Validity validity) {
   INK_TRY(const std::string names, alternative_names(hosts));
-  INK_TRY(const CertificatePtr issuer, parse_certificate(authority.certificate_pem));
-  INK_TRY(const KeyPtr issuer_key, parse_key(authority.key_pem));
-  const KeyPtr key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_failed("make key");
-  const Draft draft{.common_name = "inkling server",
-                    .validity = validity,
-                    .extensions = {{NID_basic_constraints, "critical,CA:FALSE"},
-                                   {NID_key_usage, "critical,digitalSignature"},
-                                   {NID_ext_key_usage, "serverAuth"},
-                                   {NID_subject_key_identifier, "hash"},
-                                   {NID_authority_key_identifier, "keyid:always"},
-                                   {NID_subject_alt_name, names}}};
-  INK_TRY(const CertificatePtr made, sign(draft, key.get(), issuer.get(), issuer_key.get()));
-  return certified(made.get(), key.get());
+  return issue(authority,
+               {.common_name = "inkling server",
+                .validity = validity,
+                .extensions = {{NID_ext_key_usage, "serverAuth"}, {NID_subject_alt_name, names}}});
+}
+
+Result<CertifiedKey> issue_client_certificate(const CertifiedKey& authority,
+                                              const std::string& name, Validity validity) {
+  constexpr std::size_t kNameBytesMax = 64;  // of a common name (RFC 5280, A.1)
+  if (!is_dns_name(name) || name.size() > kNameBytesMax) {
+    return fail(ErrorCode::kInvalidArgument, "client certificate: name \"", name,
+                "\", expected up to ", kNameBytesMax, " letters, digits, '-' and '.'");
+  }
+  return issue(authority, {.common_name = name,
+                           .validity = validity,
+                           .extensions = {{NID_ext_key_usage, "clientAuth"}}});
 }
 
 Result<IdentityKey> make_identity_key() {

@@ -60,6 +60,11 @@ Result<CertifiedKey> issue_server_certificate(const CertifiedKey& authority,
                                               const std::vector<std::string>& hosts,
                                               Validity validity);
 
+// A client certificate for whom `name` names: 1 to 64 letters, digits, '-' and '.'.
+// kInvalidArgument: another name.
+Result<CertifiedKey> issue_client_certificate(const CertifiedKey& authority,
+                                              const std::string& name, Validity validity);
+
 struct IdentityKey {
   std::string public_pem;
   SecretText private_pem;

@@ -106,6 +106,8 @@ class Server {
   std::int64_t deadline_ms() const { return deadline_ms_; }
   const Hash& context() const { return ctx_; }
   const Config& config() const { return setup_.config; }
+  // Has advertised in this attempt.
+  bool is_member(const ClientId& client) const { return advertised_.count(client) != 0; }
   // Clients that have answered in the current phase.
   std::uint32_t answered() const;
   // Closing now would go on with the round: enough updates are in and can be unmasked, or, while

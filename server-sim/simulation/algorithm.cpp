@@ -12,7 +12,7 @@ struct Row {
   MakeAlgorithm* make;
 };
 constexpr std::array kRows = {Row{"fedprox", make_fedprox}, Row{"scaffold", make_scaffold},
-                              Row{"fednova", make_fednova}};
+                              Row{"fednova", make_fednova}, Row{"signsgd", make_signsgd}};
 
 struct Refusal {
   std::string_view name, reason;
@@ -29,6 +29,10 @@ constexpr std::array kRefusals = {
 
 Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
                                                   const AlgorithmContext& context) {
+  if (spec.make != nullptr) {
+    INK_TRY(ServerOptimizer own, ServerOptimizer::create(spec.server, context.parameters));
+    return spec.make(spec, context, std::move(own));
+  }
   const auto row =
       std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.name == spec.name; });
   ServerOptimizerSpec server = spec.server;
@@ -40,8 +44,8 @@ Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
     const auto rule = parse_server_rule(spec.name);
     if (!rule) {
       return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name,
-                  "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold or "
-                  "fednova");
+                  "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold, "
+                  "fednova or signsgd");
     }
     server.rule = *rule;
   }

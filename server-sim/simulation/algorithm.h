@@ -21,10 +21,18 @@
 
 namespace inkling {
 
+class Algorithm;
+struct AlgorithmContext;
+struct AlgorithmSpec;
+
+using MakeAlgorithm = std::unique_ptr<Algorithm>(const AlgorithmSpec&, const AlgorithmContext&,
+                                                 ServerOptimizer);
+
 struct AlgorithmSpec {
   std::string name = "fedavg";  // see make_algorithm()
   ServerOptimizerSpec server = {};
-  double mu = 0.01;  // fedprox
+  double mu = 0.01;               // fedprox
+  MakeAlgorithm* make = nullptr;  // one of your own, in place of those that have a name
 };
 
 // What the server knows of the experiment when an algorithm is made.
@@ -55,6 +63,8 @@ class Algorithm {
   virtual std::size_t upload_length() const { return parameters_; }
   virtual std::size_t metric_count() const { return 0; }
   virtual double metric_bound() const { return 1; }  // metrics lie in +-this
+  // Clients remember something from one of their rounds to the next.
+  virtual bool has_client_state() const { return false; }
 
   // Client, before training. scratch: f32[parameters], for a correction.
   virtual LocalTermValues prepare(const ClientTurn&, std::span<float>) { return {}; }
@@ -79,14 +89,12 @@ class Algorithm {
 };
 
 // By name: fedavg, fedavgm, fedadagrad, fedadam and fedyogi (the rules of server_optimizer.h),
-// fedprox, scaffold, fednova. kInvalidArgument: another name. kUnsupported, with the reason: one
-// that sums alone cannot carry.
+// fedprox, scaffold, fednova, signsgd. kInvalidArgument: another name. kUnsupported, with the
+// reason: one that sums alone cannot carry.
 Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
                                                   const AlgorithmContext& context);
 
 // One a file in algorithms/.
-using MakeAlgorithm = std::unique_ptr<Algorithm>(const AlgorithmSpec&, const AlgorithmContext&,
-                                                 ServerOptimizer);
-MakeAlgorithm make_fedavg, make_fednova, make_fedprox, make_scaffold;
+MakeAlgorithm make_fedavg, make_fednova, make_fedprox, make_scaffold, make_signsgd;
 
 }  // namespace inkling

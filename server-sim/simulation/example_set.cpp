@@ -38,8 +38,8 @@ Result<ExampleSet> ExampleSet::from_pixels(const Shape& features, Bytes pixels, 
   ExampleSet set(features, std::move(labels), label_count);
   INK_CHECK_OK(set.check(pixels.size()));
   set.pixels_ = std::move(pixels);
-  for (std::size_t byte = 0; byte < set.value_of_.size(); ++byte)
-    set.value_of_[byte] = (static_cast<float>(byte) - mean) / deviation;
+  set.mean_ = mean;
+  set.deviation_ = deviation;
   return set;
 }
 
@@ -54,7 +54,20 @@ void ExampleSet::fill_features(std::size_t example, std::span<float> to) const {
     return;
   }
   const std::uint8_t* from = pixels_.data() + example * count;
-  std::transform(from, from + count, to.begin(), [&](std::uint8_t p) { return value_of_[p]; });
+  std::transform(from, from + count, to.begin(), [mean = mean_, deviation = deviation_](auto p) {
+    return (static_cast<float>(p) - mean) / deviation;  // in vectors, which a table is not
+  });
+}
+
+// Clients' examples lie anywhere: the loads of the next one run while this one is worked on.
+void ExampleSet::prefetch(std::size_t example) const {
+  constexpr std::size_t kLine = 64;
+  const std::size_t count = feature_count();
+  const auto* from = values_.empty()
+                         ? pixels_.data() + example * count
+                         : reinterpret_cast<const std::uint8_t*>(values_.data() + example * count);
+  const std::size_t size = values_.empty() ? count : count * sizeof(float);
+  for (std::size_t at = 0; at < size; at += kLine) __builtin_prefetch(from + at);
 }
 
 }  // namespace inkling

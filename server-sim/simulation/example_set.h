@@ -5,7 +5,6 @@
 // An example is a tensor of features and one label: a class, or the alternative that was chosen in
 // a slate. Pictures stay bytes until a batch is filled.
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -36,6 +35,8 @@ class ExampleSet {
 
   // to: f32[feature_count()].
   void fill_features(std::size_t example, std::span<float> to) const;
+  // The example will be filled soon.
+  void prefetch(std::size_t example) const;
 
  private:
   ExampleSet(const Shape& features, std::vector<std::uint32_t> labels, std::uint32_t label_count);
@@ -46,7 +47,7 @@ class ExampleSet {
   std::uint32_t label_count_;
   std::vector<float> values_;
   Bytes pixels_;
-  std::array<float, 256> value_of_{};  // of a byte of pixels_
+  float mean_ = 0, deviation_ = 1;  // of pixels_
 };
 
 }  // namespace inkling

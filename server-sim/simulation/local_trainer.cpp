@@ -120,6 +120,9 @@ Result<LocalReport> LocalTrainer::train(std::span<const float> start,
     for (std::size_t at = 0; at < order_.size(); at += spec_.batch) {
       const std::size_t rows = std::min(spec_.batch, order_.size() - at);
       fill_batch(indices, labels, std::span<const std::size_t>(order_).subspan(at, rows));
+      const std::size_t next = std::min(at + rows, order_.size());
+      for (std::size_t i = next; i < std::min(next + spec_.batch, order_.size()); ++i)
+        examples_->prefetch(indices[order_[i]]);
       const StepReport step = trainer_.step(spec_.rate);
       report.loss += step.loss;
       report.finite = report.finite && step.finite;

@@ -66,6 +66,7 @@ struct Simulation::State {
   SimulationSpec spec;
   SimulationData data;
   Population population;
+  Ranks* ranks = nullptr;  // null: this process plays alone
   ThreadPool pool;
   std::vector<LocalTrainer> trainers;  // one a worker
   std::optional<Evaluator> evaluator;
@@ -104,6 +105,11 @@ struct Simulation::State {
                                                std::span<Tally> tallies, unsigned worker);
   Result<void> sum_groups(std::span<const Group> groups, std::span<const secagg::Config> configs,
                           std::vector<std::vector<std::uint64_t>>& sums, std::span<Tally> tallies);
+  bool is_mine(std::size_t part) const {
+    return ranks == nullptr || part % ranks->count() == ranks->rank();
+  }
+  Result<void> share_sums(std::span<const secagg::Config> configs,
+                          std::vector<std::vector<std::uint64_t>>& sums, std::span<Tally> tallies);
   Result<RoundMean> combine_groups(std::span<const Group> groups,
                                    std::span<const secagg::Config> configs,
                                    std::span<const std::vector<std::uint64_t>> sums) const;
@@ -117,7 +123,8 @@ Simulation::Simulation(Simulation&&) noexcept = default;
 Simulation& Simulation::operator=(Simulation&&) noexcept = default;
 Simulation::~Simulation() = default;
 
-Result<Simulation> Simulation::create(const SimulationSpec& spec, const SimulationData& data) {
+Result<Simulation> Simulation::create(const SimulationSpec& spec, const SimulationData& data,
+                                      Ranks* ranks) {
   INK_INVARIANT(data.train != nullptr && data.partition != nullptr);
   const std::uint64_t clients = data.partition->clients();
   if (spec.cohort.size == 0 || spec.cohort.size > clients) {
@@ -126,6 +133,7 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   }
   INK_TRY(Population population, Population::create(clients, spec.seed, spec.devices, spec.attack));
   auto state = std::make_unique<State>(spec, data, std::move(population));
+  state->ranks = ranks;
   // The algorithm says which terms the local objective has, and the model how long its vectors are.
   INK_TRY(const LocalTrainer probe,
           LocalTrainer::create(spec.architecture, *data.train, spec.local, {}, spec.seed));
@@ -133,6 +141,10 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   INK_TRY(state->algorithm, make_algorithm(spec.algorithm, {.parameters = state->parameters.size(),
                                                             .clients = clients,
                                                             .local_rate = spec.local.rate}));
+  if (ranks != nullptr && ranks->count() > 1 && state->algorithm->has_client_state()) {
+    return fail(ErrorCode::kUnsupported, "simulation: ", spec.algorithm.name, " on ",
+                ranks->count(), " ranks: each would know the state of its own clients alone");
+  }
   for (State::Desk& desk : state->desks) {
     INK_TRY(LocalTrainer trainer, LocalTrainer::create(spec.architecture, *data.train, spec.local,
                                                        state->algorithm->terms(), spec.seed));
@@ -294,6 +306,8 @@ Result<void> Simulation::State::sum_groups(std::span<const Group> groups,
   if (spec.groups.masked) {
     pool.parallel_for(groups.size(), 1, [&](std::size_t begin, std::size_t end, unsigned worker) {
       for (std::size_t g = begin; g < end; ++g) {
+        sums[g].assign(configs[g].input_length(), 0);
+        if (!is_mine(g)) continue;
         auto sum = sum_group(groups[g], configs[g], tallies.subspan(first_of(groups[g])), worker);
         note(worker, sum);
         if (sum) sums[g] = std::move(*sum);
@@ -312,6 +326,7 @@ Result<void> Simulation::State::sum_groups(std::span<const Group> groups,
     const std::uint64_t* clients = groups[0].clients.data();
     pool.parallel_for(tallies.size(), 1, [&](std::size_t begin, std::size_t end, unsigned worker) {
       for (std::size_t i = begin; i < end; ++i) {
+        if (!is_mine(i)) continue;
         const std::uint32_t g = group_of[i];
         const auto ring = play_client(configs[g], contexts[g], clients[i], worker, tallies[i]);
         note(worker, ring);
@@ -323,7 +338,38 @@ Result<void> Simulation::State::sum_groups(std::span<const Group> groups,
       }
     });
   }
+  if (ranks != nullptr && ranks->count() > 1) return share_sums(configs, sums, tallies);
   for (const Desk& desk : desks) INK_CHECK_OK(desk.failure);
+  return {};
+}
+
+// What each rank has of the groups' sums, and of the tallies, of which each client's is one rank's:
+// their bits add up to themselves. A failure of one rank is told to all, so that none waits.
+Result<void> Simulation::State::share_sums(std::span<const secagg::Config> configs,
+                                           std::vector<std::vector<std::uint64_t>>& sums,
+                                           std::span<Tally> tallies) {
+  const auto broken =
+      std::find_if(desks.begin(), desks.end(), [](const Desk& desk) { return !desk.failure; });
+  std::uint64_t failures = broken != desks.end() ? 1 : 0;
+  INK_CHECK_OK(ranks->add_up({&failures, 1}));
+  if (broken != desks.end()) return broken->failure;
+  if (failures > 0)
+    return fail(ErrorCode::kFailedPrecondition, "simulation: round ", round, ": ", failures,
+                " other ranks failed");
+  for (std::size_t g = 0; g < sums.size(); ++g) {
+    INK_CHECK_OK(ranks->add_up(sums[g]));
+    for (std::uint64_t& value : sums[g]) value &= configs[g].ring_mask();
+  }
+  std::vector<std::uint64_t> bits;
+  for (const Tally& tally : tallies) {
+    bits.push_back(tally.examples);
+    bits.push_back(std::bit_cast<std::uint64_t>(tally.loss));
+  }
+  INK_CHECK_OK(ranks->add_up(bits));
+  for (std::size_t i = 0; i < tallies.size(); ++i) {
+    tallies[i].examples = bits[2 * i];
+    tallies[i].loss = std::bit_cast<double>(bits[2 * i + 1]);
+  }
   return {};
 }
 
@@ -411,7 +457,9 @@ Result<RoundRecord> Simulation::play_round() {
 
 std::uint64_t Simulation::rounds_played() const { return state_->round; }
 std::span<const float> Simulation::parameters() const { return state_->parameters; }
-Sha256Digest Simulation::model_digest() const { return sha256(bytes_of(state_->parameters)); }
+Sha256Digest Simulation::model_digest() const {
+  return secagg::hash_of({bytes_of(state_->parameters)});
+}
 std::uint64_t Simulation::clients_trained() const { return state_->clients_trained; }
 double Simulation::training_seconds() const { return state_->training_seconds; }
 

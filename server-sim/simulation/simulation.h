@@ -24,6 +24,7 @@
 #include "server-sim/simulation/evaluator.h"
 #include "server-sim/simulation/partition.h"
 #include "server-sim/simulation/population.h"
+#include "server-sim/simulation/ranks.h"
 #include "server-sim/simulation/round_noise.h"
 
 namespace inkling {
@@ -84,8 +85,12 @@ struct RoundRecord {
 
 class Simulation {
  public:
-  // Everything that can fail for what the spec says fails here, before the first round.
-  static Result<Simulation> create(const SimulationSpec& spec, const SimulationData& data);
+  // Everything that can fail for what the spec says fails here, before the first round. ranks: who
+  // else plays it, from the same spec and data; outlives the simulation, null for nobody.
+  // kUnsupported with several: an algorithm whose clients have a state, of which each rank would
+  // know only a part.
+  static Result<Simulation> create(const SimulationSpec& spec, const SimulationData& data,
+                                   Ranks* ranks = nullptr);
   Simulation(Simulation&&) noexcept;
   Simulation& operator=(Simulation&&) noexcept;
   ~Simulation();

@@ -18,6 +18,7 @@ using testing::endpoint_of;
 using testing::make_keys;
 using testing::make_transport;
 using testing::start_server;
+using testing::valid_now;
 
 constexpr std::int64_t kTimeoutMs = 5000;
 
@@ -115,6 +116,47 @@ TEST(HttpsTransport, AcceptsAPinnedKeyAndNoOther) {
   endpoint.pins = {other, *certificate_pin(keys.server.certificate_pem)};
   EXPECT_TRUE(make_transport(endpoint)->exchange("/", {}, kTimeoutMs));
   EXPECT_EQ(server->stats().requests, 1u);
+}
+
+TEST(HttpsTransport, ShowsItsCertificateToAServerThatAsks) {
+  const auto keys = make_keys();
+  const auto device = issue_client_certificate(keys.authority, "0a0b", valid_now()).value();
+  const auto stranger =
+      issue_client_certificate(make_keys().authority, "0a0b", valid_now()).value();
+  const std::int64_t now_s = SystemClock().unix_ms() / 1000;
+  const auto expired =
+      issue_client_certificate(keys.authority, "0a0b", {now_s - 7200, now_s - 3600}).value();
+  TlsContext context = TlsContext::server(keys.server.certificate_pem, keys.server.key_pem.reveal(),
+                                          keys.authority.certificate_pem)
+                           .value();
+  std::string name;
+  const auto server = HttpsServer::start(std::move(context), {}, [&](const HttpRequest& request) {
+                        name = request.certificate_name;
+                        return echo(request);
+                      }).value();
+  const auto with = [&](const CertifiedKey& shown) {
+    HttpsEndpoint endpoint = endpoint_of(keys, *server);
+    endpoint.certificate_pem = shown.certificate_pem;
+    endpoint.key_pem = shown.key_pem.reveal();
+    return endpoint;
+  };
+  EXPECT_TRUE(make_transport(with(device))->exchange("/", {}, kTimeoutMs));
+  EXPECT_EQ(name, "0a0b");
+  const HttpsEndpoint refused[] = {endpoint_of(keys, *server), with(stranger), with(expired),
+                                   with(keys.server)};  // a server's certificate is no client's
+  for (const HttpsEndpoint& endpoint : refused) {
+    const auto answer = make_transport(endpoint)->exchange("/", {}, kTimeoutMs);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, ErrorCode::kNetwork) << answer.error().message;
+  }
+  EXPECT_EQ(server->stats().requests, 1u);
+  HttpsEndpoint mixed = with(device);
+  mixed.key_pem = stranger.key_pem.reveal();
+  const auto made = HttpsTransport::create(mixed);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kCorrupt);
+  for (const char* const bad : {"", "a b", "a/b", "-a"})
+    EXPECT_FALSE(issue_client_certificate(keys.authority, bad, valid_now())) << bad;
 }
 
 // What a client that offers at most this version and these groups gets to speak.

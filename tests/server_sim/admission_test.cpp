@@ -160,6 +160,21 @@ TEST_F(AdmissionTest, TellsDevicesToComeBackLaterTheMoreOfThemWait) {
   EXPECT_EQ(world.coordinator->stats().joins_deferred, 30u);
 }
 
+// A device that went back to the beginning in the middle of an attempt: its keys are gone.
+TEST_F(AdmissionTest, GivesNoSeatAgainOnceTheAttemptHasGoneOn) {
+  TaskWorld world(folder_, 4);
+  const auto seat = [&] {
+    return federated::decode_invitation(world.join(0).value()).value().seat;
+  };
+  EXPECT_EQ(seat(), federated::Seat::kTaken);
+  EXPECT_EQ(seat(), federated::Seat::kTaken) << "the first answer was lost";
+  for (std::size_t i = 0; i < 4; ++i) (void)world.step(i);
+  ASSERT_EQ(world.coordinator->progress()->phase, secagg::ServerPhase::kSharing);
+  EXPECT_EQ(seat(), federated::Seat::kWait);
+  ASSERT_TRUE(world.run()) << "the others, and the device itself with what it kept";
+  EXPECT_EQ(world.reports().at(0).survivors, 4u);
+}
+
 TEST_F(AdmissionTest, CancelsAnAttemptAndGoesOnWithTheNext) {
   TaskWorld world(folder_, kDevices);
   EXPECT_FALSE(world.coordinator->cancel(world.clock.unix_ms()));

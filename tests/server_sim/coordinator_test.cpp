@@ -61,7 +61,7 @@ TEST_F(CoordinatorTest, MovesTheModelByTheMeanDelta) {
     ASSERT_EQ(device.played.size(), 1u) << (device.error ? device.error->message : "");
     EXPECT_EQ(device.played[0].result.model_hash, made);
     EXPECT_EQ(device.played[0].result.survivors, kDevices);
-    EXPECT_EQ(device.state->names("round/").value(), std::vector<std::string>{"round/last"})
+    EXPECT_EQ(device.state->names("round/").value(), std::vector<std::string>{last_key()})
         << "secrets of a finished round are still there";
   }
 }

@@ -144,6 +144,62 @@ TEST_F(HttpsServerTest, AnswersHeadWithoutBody) {
   EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
 }
 
+TEST_F(HttpsServerTest, StreamsPiecesAsTheyComeAndNothingAfterThem) {
+  std::mutex mutex;
+  std::condition_variable wake;
+  int allowed = 1;
+  serve([&](const HttpRequest&) {
+    HttpResponse response;
+    response.content_type = "text/event-stream";
+    response.next_piece = [&, given = 0]() mutable -> std::optional<Bytes> {
+      std::unique_lock lock(mutex);
+      if (given == 3) return std::nullopt;
+      if (!wake.wait_for(lock, std::chrono::milliseconds(50), [&] { return given < allowed; }))
+        return Bytes();
+      const std::string piece = concat("piece ", ++given, "\n");
+      return Bytes(piece.begin(), piece.end());
+    };
+    return response;
+  });
+  RawClient client(keys_, *server_);
+  client.send(kGet);
+  const std::string first = client.read_all(1000);
+  EXPECT_NE(first.find("Transfer-Encoding: chunked"), std::string::npos) << first;
+  EXPECT_NE(first.find("piece 1\n"), std::string::npos) << "held back: " << first;
+  EXPECT_EQ(first.find("piece 2"), std::string::npos);
+  {
+    const std::scoped_lock lock(mutex);
+    allowed = 3;
+  }
+  wake.notify_all();
+  const std::string rest = client.read_all();
+  EXPECT_EQ(rest, "8\r\npiece 2\n\r\n8\r\npiece 3\n\r\n0\r\n\r\n");
+}
+
+TEST_F(HttpsServerTest, EndsAStreamWhosePeerHasLeft) {
+  std::atomic<int> asked = 0;
+  std::atomic<bool> gone = false;
+  serve([&](const HttpRequest&) {
+    HttpResponse response;
+    response.next_piece = [&, place = std::shared_ptr<void>(
+                                  nullptr, [&](void*) { gone = true; })]() -> std::optional<Bytes> {
+      ++asked;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      return Bytes();
+    };
+    return response;
+  });
+  {
+    RawClient client(keys_, *server_);
+    client.send(kGet);
+    while (asked == 0) std::this_thread::yield();
+    EXPECT_FALSE(gone);
+  }
+  const std::int64_t start_ms = steady_now_ms();
+  while (!gone && steady_now_ms() - start_ms < 5000) std::this_thread::yield();
+  EXPECT_TRUE(gone);
+}
+
 TEST_F(HttpsServerTest, HidesWhatAHandlerThrows) {
   serve([](const HttpRequest& request) -> HttpResponse {
     if (request.body.empty()) throw std::runtime_error("secret-canary");

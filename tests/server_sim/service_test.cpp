@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -220,21 +221,67 @@ TEST_F(OperatorTest, CountsInOpenMetrics) {
   EXPECT_TRUE(text.ends_with("\n# EOF\n"));
 }
 
-TEST_F(OperatorTest, TellsWhatHappensAsEventsAndCancels) {
-  const std::string first = body(operate("GET", "/v1/events"));
+// The stream up to where the text is in it.
+std::string read_until(const HttpResponse& stream, std::string_view text) {
+  std::string all;
+  const auto give_up = steady_clock::now() + kSoon;
+  while (all.find(text) == std::string::npos && steady_clock::now() < give_up) {
+    const auto piece = stream.next_piece();
+    if (!piece) break;
+    all += as_text(*piece);
+  }
+  return all;
+}
+
+TEST_F(OperatorTest, StreamsWhatHappensAndCancels) {
+  const HttpResponse stream = operate("GET", "/v1/events");
+  ASSERT_EQ(stream.status, 200);
+  EXPECT_EQ(stream.content_type, "text/event-stream");
+  const std::string first = read_until(stream, "\n\nid: 1");
+  EXPECT_TRUE(first.starts_with("retry: 1000\n\n")) << first;
   EXPECT_NE(first.find("id: 1\ndata: {\"rounds_done\":0"), std::string::npos) << first;
-  auto waiting = std::async(std::launch::async, [&] {
-    return body(operate("GET", "/v1/events", {{"last-event-id", "1"}}));
-  });
+  auto waiting = std::async(std::launch::async, [&] { return read_until(stream, "advertising"); });
   ASSERT_EQ(join(0).status, 200);
   const std::string second = waiting.get();
   EXPECT_NE(second.find("\"phase\":\"advertising\""), std::string::npos) << second;
   EXPECT_EQ(second.find("id: 1\n"), std::string::npos) << "an event twice";
   ASSERT_EQ(operate("POST", "/v1/admin/cancel").status, 200);
   EXPECT_EQ(operate("POST", "/v1/admin/cancel").status, 409);
-  EXPECT_NE(body(operate("GET", "/v1/events", {{"last-event-id", "2"}})).find("\"aborted\":1"),
-            std::string::npos);
+  const std::string resumed =
+      read_until(operate("GET", "/v1/events", {{"last-event-id", "2"}}), "\"aborted\":1");
+  EXPECT_NE(resumed.find("id: 3\n"), std::string::npos) << resumed;
+  EXPECT_EQ(resumed.find("id: 2\n"), std::string::npos) << resumed;
   EXPECT_EQ(operate("GET", "/v1/events", {{"last-event-id", "x"}}).status, 400);
+}
+
+TEST_F(OperatorTest, WatchersAreLimitedAndLeaveTheirPlace) {
+  {
+    std::vector<HttpResponse> watching;
+    for (int i = 0; i < kWatchersMax; ++i) {
+      watching.push_back(operate("GET", "/v1/events"));
+      ASSERT_EQ(watching.back().status, 200);
+    }
+    EXPECT_EQ(operate("GET", "/v1/events").status, 503);
+    EXPECT_EQ(operate("GET", "/v1/events").status, 503) << "a refusal took a place";
+  }
+  const HttpResponse again = operate("GET", "/v1/events");
+  ASSERT_EQ(again.status, 200);
+  service_->stop();
+  EXPECT_TRUE(again.next_piece()) << "the first piece";
+  EXPECT_FALSE(again.next_piece()) << "a stream outlives the service";
+}
+
+TEST_F(ServiceTest, BindsDevicesToTheirCertificatesWhereTheyShowThem) {
+  service_.reset();
+  service_ = std::make_unique<Service>(world_->open_coordinator().value(), world_->clock, "", true);
+  HttpRequest request{.method = "POST", .path = client(0) + "/join", .query = "", .peer = "test"};
+  request.body = federated::make_join_request(world_->devices[0].identity, world_->clock.unix_ms());
+  EXPECT_EQ(service_->handle(request).status, 403);
+  request.certificate_name = to_hex(device_id(1));
+  EXPECT_EQ(service_->handle(request).status, 403);
+  request.certificate_name = to_hex(device_id(0));
+  EXPECT_EQ(service_->handle(request).status, 200);
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
 }
 
 TEST_F(ServiceTest, SeatsADeviceAndGivesItTheOffer) {
@@ -277,16 +324,16 @@ TEST_F(ServiceTest, PlaysARoundWithDevicesThatWaitForEachOther) {
 }
 
 TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
-  ASSERT_EQ(join(0).status, 200);
+  for (std::size_t i = 0; i < 3; ++i) ASSERT_EQ(join(i).status, 200);
   const Bytes offer = post(client(0) + "/rounds/1.1/poll", {0}).body;
   ASSERT_FALSE(offer.empty());
   const auto type = static_cast<std::uint8_t>(secagg::MessageType::kOffer);
   std::atomic<int> entered = 0;
   std::vector<std::future<HttpResponse>> polls;
-  for (int i = 0; i < 3; ++i) {
-    polls.push_back(std::async(std::launch::async, [&] {
+  for (std::size_t i = 0; i < 3; ++i) {
+    polls.push_back(std::async(std::launch::async, [&, i] {
       ++entered;
-      return post(client(0) + "/rounds/1.1/poll", {type});
+      return post(client(i) + "/rounds/1.1/poll", {type});
     }));
   }
   while (entered < 3) std::this_thread::yield();
@@ -303,6 +350,34 @@ TEST_F(ServiceTest, ReleasesWaitingPollsWhenItStops) {
   service_->stop();  // again is harmless
 }
 
+// Each poll that waits holds a thread: nobody gets more of them than he has seats.
+TEST_F(ServiceTest, KeepsOnePollOfADeviceWaitingAndNoneOfAStranger) {
+  ASSERT_EQ(join(0).status, 200);
+  const auto type = static_cast<std::uint8_t>(secagg::MessageType::kOffer);
+  const auto start = steady_clock::now();
+  const HttpResponse stranger = post(client(1) + "/rounds/1.1/poll", {type});
+  EXPECT_EQ(stranger.status, 200);
+  EXPECT_TRUE(stranger.body.empty());
+  constexpr std::size_t kPolls = 8;
+  std::vector<std::future<HttpResponse>> polls;
+  for (std::size_t i = 0; i < kPolls; ++i) {
+    polls.push_back(std::async(std::launch::async,
+                               [&] { return post(client(0) + "/rounds/1.1/poll", {type}); }));
+  }
+  const auto waiting = [&] {
+    return std::count_if(polls.begin(), polls.end(), [](const auto& poll) {
+      return poll.wait_for(std::chrono::milliseconds(0)) == std::future_status::timeout;
+    });
+  };
+  while (waiting() > 1 && steady_clock::now() - start < kSoon) std::this_thread::yield();
+  EXPECT_LT(steady_clock::now() - start, kSoon);
+  EXPECT_EQ(waiting(), 1);
+  ASSERT_EQ(join(2).status, 200);  // no news for client 0
+  EXPECT_EQ(waiting(), 1);
+  service_->stop();
+  for (auto& poll : polls) EXPECT_TRUE(poll.get().body.empty());
+}
+
 TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
   ASSERT_EQ(join(0).status, 200);
   service_.reset();  // its clock must not move under it
@@ -310,8 +385,11 @@ TEST_F(ServiceTest, EndsAPhaseAtItsDeadlineWithoutBeingAsked) {
   service_ = std::make_unique<Service>(world_->open_coordinator().value(), world_->clock);
   const auto type = static_cast<std::uint8_t>(secagg::MessageType::kOffer);
   const auto start = steady_clock::now();
-  const HttpResponse released = post(client(0) + "/rounds/1.1/poll", {type});
-  ASSERT_EQ(released.status, 200);
+  HttpResponse released;  // the seat is forgotten, so nobody is kept waiting for it
+  do {
+    released = post(client(0) + "/rounds/1.1/poll", {type});
+    ASSERT_EQ(released.status, 200);
+  } while (released.body.empty() && steady_clock::now() - start < kSoon);
   EXPECT_EQ(secagg::open_envelope(released.body).value().type, secagg::MessageType::kResult);
   EXPECT_LT(steady_clock::now() - start, kSoon);
   const auto seat = federated::decode_invitation(join(1).body).value();

@@ -83,6 +83,8 @@ class DyingTransport final : public Transport {
 
 }  // namespace
 
+std::string last_key() { return "round/last/04020000000000000000000000000000"; }
+
 secagg::SigningKey task_authority() {
   return secagg::SigningKey::from_seed(
       secagg::Secret<32>::copy_of(secagg::hash_of({as_bytes("authority of the test")})));
@@ -174,7 +176,8 @@ Result<Participation> TaskWorld::step(std::size_t index) {
       [&](const federated::Plan& plan, const Bytes&) -> Result<federated::LocalUpdate> {
         if (plan.kind != spec.plan.kind) return fail(ErrorCode::kUnsupported, plan.kind);
         ++device.trained;
-        return federated::LocalUpdate{.delta = device.delta, .weight = device.weight};
+        return federated::LocalUpdate{
+            .delta = device.delta, .weight = device.weight, .metrics = device.metrics};
       });
 }
 

@@ -34,6 +34,7 @@ struct TestDevice {
   secagg::Identity identity;
   std::vector<float> delta;
   std::uint32_t weight = 1;
+  std::vector<double> metrics = {};
   secagg::Policy policy = {};
   privacy::Ledger* ledger = nullptr;
   std::optional<privacy::Budget> budget = {};
@@ -92,6 +93,7 @@ struct TaskWorld {
   secagg::ClientId last_sender{};
 };
 
+std::string last_key();  // under which a device keeps its last attempt of the task
 secagg::SigningKey task_authority();
 secagg::ClientId device_id(std::size_t index);
 secagg::Identity make_identity(const secagg::SigningKey& authority, secagg::Role role,

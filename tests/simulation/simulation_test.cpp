@@ -234,5 +234,45 @@ TEST(Simulation, ReportsALossThatIsNoLongerFinite) {
   EXPECT_NE(round.error().message.find("too large"), std::string::npos) << round.error().message;
 }
 
+TEST(Simulation, SignSgdMovesEveryParameterByOneStepTheWayMostClientsVote) {
+  SmallWorld world;
+  world.spec.algorithm.name = "signsgd";
+  world.spec.rounds = 20;
+  Simulation simulation = world.make();
+  const std::vector<float> before(simulation.parameters().begin(), simulation.parameters().end());
+  const auto step = static_cast<float>(world.spec.local.rate);
+  std::size_t moved = 0;
+  play_all(simulation, 1);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const float after = simulation.parameters()[i];
+    const bool still = after == before[i];
+    moved += still ? 0 : 1;
+    EXPECT_TRUE(still || after == before[i] + step || after == before[i] - step) << i;
+  }
+  EXPECT_GT(moved, before.size() / 2);
+  EXPECT_GT(play_all(simulation, world.spec.rounds).back().evaluation->accuracy, 0.8);
+}
+
+class Nothing final : public Algorithm {
+ public:
+  Nothing(const AlgorithmContext& context, ServerOptimizer optimizer)
+      : Algorithm(context, std::move(optimizer)) {}
+  void upload(const ClientTurn&, std::span<float> update, std::span<double>) override {
+    std::fill(update.begin(), update.end(), 0.0f);
+  }
+};
+
+TEST(Simulation, PlaysAnAlgorithmThatTheLibraryDoesNotKnow) {
+  SmallWorld world;
+  world.spec.algorithm.make = [](const AlgorithmSpec&, const AlgorithmContext& context,
+                                 ServerOptimizer optimizer) -> std::unique_ptr<Algorithm> {
+    return std::make_unique<Nothing>(context, std::move(optimizer));
+  };
+  Simulation simulation = world.make();
+  const Sha256Digest before = simulation.model_digest();
+  play_all(simulation, 2);
+  EXPECT_EQ(simulation.model_digest(), before);
+}
+
 }  // namespace
 }  // namespace inkling

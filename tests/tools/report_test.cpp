@@ -7,7 +7,7 @@
 namespace inkling::tools {
 namespace {
 
-Report with(std::variant<ReportTable, ReportChart> block) {
+Report with(decltype(ReportSection::blocks)::value_type block) {
   return {.title = "T", .text = "", .sections = {{"S", "", {std::move(block)}}}};
 }
 
@@ -92,6 +92,14 @@ TEST(FormatNumber, KeepsFourDigits) {
   EXPECT_EQ(format_number(0.456789), "0.4568");
   EXPECT_EQ(format_number(-0.0), "0");
   EXPECT_EQ(format_number(1234567), "1.235e+06");
+}
+
+TEST(Report, HoldsItsPictures) {
+  const auto html =
+      render_report(with(ReportPictures{"Wrong", {{"a <boot>", {'P', 'N', 'G', '!'}}}}));
+  ASSERT_TRUE(html) << html.error().message;
+  EXPECT_NE(html->find("data:image/png;base64,UE5HIQ=="), std::string::npos);
+  EXPECT_NE(html->find("a &lt;boot&gt;"), std::string::npos);
 }
 
 }  // namespace

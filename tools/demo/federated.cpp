@@ -17,6 +17,7 @@
 #include "tools/demo/stages.h"
 #include "tools/device_folder.h"
 #include "tools/keys.h"
+#include "tools/measure.h"
 
 namespace inkling::tools {
 
@@ -273,7 +274,7 @@ Result<void> measure_models(RoundStore& store, const ChoiceData& data, std::uint
 }  // namespace
 
 Result<FederatedResult> run_federated(const DemoOptions& options, Console& console) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   FederatedResult result{.cohort = kCohort};
   const Layout at(options.out);
   std::error_code error;
@@ -300,7 +301,7 @@ Result<FederatedResult> run_federated(const DemoOptions& options, Console& conso
   INK_TRY(RoundStore store, RoundStore::open(at.state / "rounds.sqlite"));
   INK_CHECK_OK(compare_sums(at, data, store, result));
   INK_CHECK_OK(measure_models(store, data, options.seed, result));
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 
 #include "autograd/data/fashion_mnist.h"
@@ -8,6 +7,7 @@
 #include "runtime/session.h"
 #include "tools/console.h"
 #include "tools/demo/stages.h"
+#include "tools/measure.h"
 
 namespace inkling::tools {
 
@@ -66,10 +66,9 @@ Result<ImportedModelResult> run_imported_model(const DemoOptions& options, Conso
         std::abs(static_cast<double>(output.as<float>()[i]) - static_cast<double>(kRecorded[i]));
     result.max_abs_error = std::max(result.max_abs_error, std::isfinite(error) ? error : 1.0);
   }
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   session.run();
-  result.milliseconds =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  result.milliseconds = 1000 * seconds_since(start);
   return result;
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "rerank/conditional_logit.h"
 #include "rerank/learn/personaliser.h"
@@ -10,6 +9,7 @@
 #include "tools/datasets/camera.h"
 #include "tools/demo/stages.h"
 #include "tools/device_folder.h"
+#include "tools/measure.h"
 
 namespace inkling::tools {
 
@@ -17,10 +17,6 @@ namespace {
 
 constexpr std::array<double, 8> kPulls = {.01, .03, .1, .3, 1, 3, 10, 30};
 constexpr std::size_t kHeldBack = 3;  // of a person's training slates, to choose the pull
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // What one device learnt: a patch a pull, and what each pull did on the slates that it held back.
 struct Learnt {
@@ -182,7 +178,7 @@ Result<ModelQuality> measure_model(Model model, const ChoiceData& data, std::uin
 }
 
 Result<RerankResult> run_rerank(const DemoOptions& options, Console& console) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   INK_TRY(const ChoiceData data, load_camera(options.camera));
   RerankResult result{.people = data.people.size()};
   console.progress(concat("logging the behaviour of ", result.people, " people"));
@@ -191,7 +187,7 @@ Result<RerankResult> run_rerank(const DemoOptions& options, Console& console) {
   result.log_seconds = seconds_since(start);
 
   console.progress("training the global model and a patch for each person");
-  const auto train_start = std::chrono::steady_clock::now();
+  const auto train_start = steady_now();
   INK_TRY(Model global, train_global(data, devices, result));
   INK_TRY(const std::vector<Learnt> learnt, learn_all(global, devices, options, result));
   result.train_seconds = seconds_since(train_start);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -13,6 +12,7 @@
 #include "runtime/ops.h"
 #include "tools/console.h"
 #include "tools/demo/stages.h"
+#include "tools/measure.h"
 
 namespace inkling::tools {
 
@@ -25,11 +25,6 @@ constexpr std::array<std::uint8_t, 3> kNew = {3, 5, 8};  // dress, sandal, bag
 constexpr std::array<std::uint8_t, 10> kAll = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 
 using Classes = std::span<const std::uint8_t>;
-using Seconds = std::chrono::duration<double>;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return Seconds(std::chrono::steady_clock::now() - start).count();
-}
 
 // Gives the value of a named parameter: a variable that is trained, or a constant that no longer
 // is.
@@ -98,7 +93,7 @@ struct Base {
 
 Result<Base> train_base(const LabelledImages& train, const DemoOptions& options, Console& console,
                         TransferResult& result) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   Graph g;
   std::vector<ValueId> trained;
   const Parameter variable = [&](Graph& graph, const char* name, const Shape& shape) {
@@ -254,7 +249,7 @@ Result<TransferResult> run_transfer(const DemoOptions& options, Console& console
 
   console.progress("learning three new classes");
   INK_TRY(Session frozen, feature_session(base, options));
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   INK_TRY(const Rows few_new, features_of(frozen, train, few_of_each(train, kNew, options.seed)));
   INK_TRY(const Rows few_all, features_of(frozen, train, few_of_each(train, kAll, options.seed)));
   INK_TRY(const Rows test_new, features_of(frozen, test, members(test, kNew)));

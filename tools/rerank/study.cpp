@@ -1,7 +1,6 @@
 #include "tools/rerank/study.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 
@@ -9,6 +8,7 @@
 #include "rerank/list_value.h"
 #include "rerank/planned_scorer.h"
 #include "tools/console.h"
+#include "tools/measure.h"
 
 namespace inkling::tools {
 
@@ -19,12 +19,6 @@ constexpr double kInnerShare = 0.25;       // of a person's training slates, for
 constexpr std::size_t kNewcomerEvery = 5;  // in pages, every fifth person is new in Split::kInner
 constexpr std::size_t kActivityGroups = 3;
 constexpr std::size_t kReliabilityBins = 10;
-
-using SteadyClock = std::chrono::steady_clock;
-
-double seconds_since(SteadyClock::time_point start) {
-  return std::chrono::duration<double>(SteadyClock::now() - start).count();
-}
 
 bool tells_an_order(const EncodedSlate& slate) {
   return !slate.chosen.empty() && slate.chosen.size() < slate.alternatives;
@@ -452,7 +446,7 @@ Result<void> summarise(std::span<const Outcome> outcomes, const StudyOptions& op
 
 Result<StudyResult> run_study(const ChoiceData& data, const StudyOptions& options,
                               Console& console) {
-  const auto start = SteadyClock::now();
+  const auto start = steady_now();
   console.progress("replaying everyone's history");
   INK_TRY(const Prepared prepared, prepare(data, options));
   StudyResult result{.people = prepared.people.size(),
@@ -468,7 +462,7 @@ Result<StudyResult> run_study(const ChoiceData& data, const StudyOptions& option
     return result;
   }
   console.progress("training the model for everyone");
-  const auto train_start = SteadyClock::now();
+  const auto train_start = steady_now();
   INK_TRY(Model model, train_model(schema, data.schema.width(), prepared.train, options, console));
   result.train_seconds = seconds_since(train_start);
   INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema));

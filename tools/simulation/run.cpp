@@ -1,11 +1,9 @@
 #include "tools/simulation/run.h"
 
-#include <sys/resource.h>
-
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tools/measure.h"
 #include "tools/version.h"
 
 namespace inkling::tools {
@@ -16,16 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
 constexpr double kMicroseconds = 1e6;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;  // Linux gives KiB
-}
 
 Json round_json(const RoundRecord& r) {
   Json json = {{"round", r.round},        {"complete", r.complete}, {"asked", r.asked},
@@ -75,13 +63,18 @@ Result<void> keep_lines(const Path& path, std::uint64_t count) {
   return write_file(path, ByteSpan(bytes).first(end));
 }
 
+bool writes(const RunSpec& spec) { return spec.ranks == nullptr || spec.ranks->rank() == 0; }
+
+// All ranks see the folder.
 Result<void> begin_folder(const RunSpec& spec, Simulation& simulation) {
   const Path metrics = spec.out / "metrics.jsonl", checkpoint = spec.out / "checkpoint.bin";
   if (spec.resume && std::filesystem::exists(checkpoint)) {
     INK_TRY(const Bytes bytes, read_file(checkpoint, kCheckpointBytesMax));
     INK_CHECK_OK(simulation.restore(bytes));
+    if (!writes(spec)) return {};
     return keep_lines(metrics, simulation.rounds_played());
   }
+  if (!writes(spec)) return {};
   if (!spec.resume && std::filesystem::exists(metrics)) {
     return fail(ErrorCode::kFailedPrecondition, spec.out.string(),
                 ": holds a run already: choose another --out, or --resume it");
@@ -116,17 +109,19 @@ Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation
 
 Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data,
                                  const std::function<void(const RoundRecord&)>& on_round) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = steady_now();
   const SimulationSpec& experiment = spec.experiment.simulation;
-  INK_TRY(Simulation simulation, Simulation::create(experiment, data.view()));
+  INK_TRY(Simulation simulation, Simulation::create(experiment, data.view(), spec.ranks));
   INK_CHECK_OK(begin_folder(spec, simulation));
-  std::ofstream metrics(spec.out / "metrics.jsonl", std::ios::app);
+  const bool is_writer = writes(spec);
+  std::ofstream metrics;
+  if (is_writer) metrics.open(spec.out / "metrics.jsonl", std::ios::app);
   RunResult result;
   const std::uint64_t trained_before = simulation.clients_trained();
   std::uint64_t bytes_up = 0;
   while (simulation.rounds_played() < experiment.rounds) {
     INK_TRY(RoundRecord record, simulation.play_round());
-    metrics << round_json(record).dump() << "\n" << std::flush;
+    if (is_writer) metrics << round_json(record).dump() << "\n" << std::flush;
     if (!metrics)
       return fail(ErrorCode::kIo, (spec.out / "metrics.jsonl").string(), ": could not be written");
     bytes_up += record.bytes_up;
@@ -134,7 +129,7 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
     on_round(record);
     result.rounds.push_back(std::move(record));
     const std::uint64_t every = spec.experiment.checkpoint_every;
-    if (every > 0 && simulation.rounds_played() % every == 0)
+    if (is_writer && every > 0 && simulation.rounds_played() % every == 0)
       INK_CHECK_OK(write_file(spec.out / "checkpoint.bin", simulation.save()));
   }
   result.model_sha256 = to_hex(simulation.model_digest());
@@ -142,6 +137,7 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
   result.peak_rss_mb = peak_rss_mb();
   const auto trained = static_cast<double>(simulation.clients_trained() - trained_before);
   result.clients_per_second = trained / std::max(simulation.training_seconds(), 1e-9);
+  if (!is_writer) return result;
   const RoundRecord last = result.rounds.empty() ? RoundRecord{} : result.rounds.back();
   INK_CHECK_OK(write_text(spec.out / "trace.json", trace_json(result.rounds)));
   const auto parameters = simulation.parameters();

@@ -20,6 +20,7 @@ struct RunSpec {
   std::string settings;  // as TOML, for run.json
   Path out;
   bool resume = false;
+  Ranks* ranks = nullptr;  // who else plays it; only rank 0 leaves anything in the folder
 };
 
 struct RunResult {

@@ -1,9 +1,8 @@
 #include "tools/train/results.h"
 
-#include <sys/resource.h>
-
 #include <nlohmann/json.hpp>
 
+#include "tools/measure.h"
 #include "tools/report.h"
 #include "tools/version.h"
 
@@ -14,12 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 double megabytes(std::size_t bytes) { return static_cast<double>(bytes) / 1e6; }
-
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // Linux gives KiB
-}
 
 Json evaluation_of(const Evaluation& e, const PictureSet& set) {
   Json json = {{"pictures", e.count},

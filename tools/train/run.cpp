@@ -1,7 +1,6 @@
 #include "tools/train/run.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "autograd/data/augmentation.h"
 #include "autograd/data/split.h"
@@ -11,6 +10,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/passes/passes.h"
 #include "tools/console.h"
+#include "tools/measure.h"
 #include "tools/model_source.h"
 #include "tools/report.h"
 #include "tools/train/network.h"
@@ -19,15 +19,9 @@ namespace inkling::tools {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kFeatureBatch = 16;
 constexpr std::size_t kTimedSteps = 3, kProgressEvery = 20;
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Augmentation augmentation_of(const TrainSettings& s) {
   return {.flip = s.flip, .shift = s.shift, .color = s.color, .cutout = s.cutout};
@@ -323,7 +317,7 @@ Result<TrainEstimate> estimate_training(const TrainSettings& settings, const Tra
   rows.resize(std::min(settings.batch, rows.size()));
   INK_CHECK_OK(run.fill(rows, 0));
   run.trainer().step(0);
-  const auto start = Clock::now();
+  const auto start = steady_now();
   for (std::size_t i = 0; i < kTimedSteps; ++i) {
     INK_CHECK_OK(run.fill(rows, 0));
     run.trainer().step(0);
@@ -334,7 +328,7 @@ Result<TrainEstimate> estimate_training(const TrainSettings& settings, const Tra
 
 Result<TrainResult> run_training(const TrainSettings& settings, const std::string& settings_text,
                                  const TrainPlan& plan, Console& console) {
-  const auto start = Clock::now();
+  const auto start = steady_now();
   console.progress(plan.caches_features ? "computing features" : "planning");
   INK_TRY(Run run, Run::create(settings, plan));
   INK_TRY(Checkpoint progress, begin(settings, settings_text, run.trainer()));
@@ -342,7 +336,7 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
   const std::size_t first = progress.history.size();
   while (!is_finished(settings, progress)) {
     const std::size_t epoch = progress.history.size();
-    const auto epoch_start = Clock::now();
+    const auto epoch_start = steady_now();
     INK_TRY(const double loss, run.train_epoch(epoch, [&](std::size_t step) {
       if (step % kProgressEvery != 0) return;
       const std::size_t steps = run.steps_per_epoch();

@@ -86,11 +86,65 @@ void copy_short(const float* from, std::int64_t floats, float* to) {
   std::memcpy(to + floats - kMove, from + floats - kMove, kMove * sizeof(float));
 }
 
+// Windows inside the image, of `pixels` neighbours in one row of the output.
+struct InsideRun {
+  const float* from;                        // of the first window
+  std::int64_t pixels, pixel_step;          // floats from one window to the next
+  std::int64_t kernel_rows, row_step, run;  // floats from one kernel row to the next, and of one
+};
+
+// Copies kernel rows in whole vectors: up to kFloats - run floats beyond each are read, and written
+// where the next kernel row or output pixel comes to lie.
+template <std::size_t kFloats>
+void copy_windows(const InsideRun& in, float* to) {
+  for (std::int64_t i = 0; i < in.pixels; ++i) {
+    const float* from = in.from + i * in.pixel_step;
+    for (std::int64_t ky = 0; ky < in.kernel_rows; ++ky, from += in.row_step, to += in.run)
+      std::memcpy(to, from, kFloats * sizeof(float));
+  }
+}
+
+// Gathers the output pixels from `at` on whose windows are inside the image, at most `count` and
+// not beyond their row; how many that were.
+std::int64_t gather_inside(const Size& s, const float* x, const Pixel& at, std::int64_t count,
+                           float* rows) {
+  const std::int64_t run = s.kernel_width * s.channels, vectors = (run + 7) / 8;
+  const std::int64_t top = at.y * s.stride_y - s.pad_top, left = at.x * s.stride_x - s.pad_left;
+  const std::int64_t bottom = top + (s.kernel_height - 1) * s.dilation_y;
+  if (vectors > 4 || top < 0 || left < 0 || bottom >= s.height || left + s.kernel_width > s.width)
+    return 0;
+  const std::int64_t image_row = s.width * s.channels, step = s.stride_x * s.channels;
+  const std::int64_t last = (at.image * s.height + bottom) * image_row + left * s.channels;
+  const std::int64_t room = s.batch * s.height * image_row - last - vectors * 8;
+  if (room < 0) return 0;
+  const InsideRun in{
+      .from = x + (at.image * s.height + top) * image_row + left * s.channels,
+      .pixels = std::min({count, s.out_width - at.x,
+                          (s.width - s.kernel_width - left) / s.stride_x + 1, room / step + 1}),
+      .pixel_step = step,
+      .kernel_rows = s.kernel_height,
+      .row_step = s.dilation_y * image_row,
+      .run = run};
+  constexpr void (*kCopies[])(const InsideRun&, float*) = {copy_windows<8>, copy_windows<16>,
+                                                           copy_windows<24>, copy_windows<32>};
+  kCopies[vectors - 1](in, rows);
+  return in.pixels;
+}
+
 // Gathers what output pixels [first, first + count) read: rows[count, taps * channels].
 // Neighbouring taps are neighbours in the image unless dilated.
 void gather(const Size& s, const float* x, std::int64_t first, std::int64_t count, float* rows) {
   Pixel at = out_pixel(s, first);
+  const bool in_vectors = s.dilation_x == 1 && s.row() >= 8;
   for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
+    // The last pixel has none behind it to write into.
+    const std::int64_t inside = in_vectors ? gather_inside(s, x, at, count - 1 - i, rows) : 0;
+    if (inside > 0) {
+      rows += inside * s.row();
+      at.x += inside - 1;
+      i += inside - 1;
+      continue;
+    }
     const TapRun run = tap_run(s, at.x);
     for (std::int64_t ky = 0; ky < s.kernel_height; ++ky, rows += s.kernel_width * s.channels) {
       const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;

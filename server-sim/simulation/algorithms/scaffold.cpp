@@ -24,6 +24,7 @@ class Scaffold final : public Algorithm {
         clients_(static_cast<double>(context.clients)),
         control_(context.parameters, 0.0f) {}
 
+  bool has_client_state() const override { return true; }
   LocalTerms terms() const override { return {.correction = true}; }
   std::size_t upload_length() const override { return 2 * parameters_; }
 
