@@ -10,6 +10,7 @@ namespace inkling {
 namespace {
 
 constexpr std::string_view kSnapshot = "rerank/history";
+constexpr std::string_view kTrial = "rerank/trial";  // u64: the version
 
 constexpr std::array kChoiceKinds = {EventKind::kClick, EventKind::kBuy};
 
@@ -206,7 +207,37 @@ Result<void> Engine::log_event(const Event& event) {
   return {};
 }
 
+Result<void> Engine::review_model(Adaptation& result) {
+  const auto trial = store_.get(kTrial);
+  if (!trial) return {};
+  ByteReader in(*trial);
+  INK_TRY(const StoredModel used, models_.current());
+  auto bytes = models_.load_previous();
+  if (in.u64() != used.version || !bytes) return store_.erase(kTrial);
+  const auto before = decode_bundle(std::make_shared<const Bytes>(*std::move(bytes)));
+  const HistoryLayout& layout = loaded_->layout;
+  if (!before || before->layout.base().fingerprint() != layout.base().fingerprint())
+    return store_.erase(kTrial);
+  const std::array schemas = {before->layout.schema().fingerprint(), layout.schema().fingerprint()};
+  INK_TRY(const auto requests, read_requests(log_, schemas, layout.base().width(), kChoiceKinds));
+  const std::size_t latest = options_.shadow.requests_max;
+  INK_TRY(const auto old_nll, shadow_nll(before->layout, before->model, requests, latest));
+  INK_TRY(const auto new_nll, shadow_nll(layout, loaded_->model, requests, latest));
+  INK_TRY(result.shadow, shadow_score(old_nll, new_nll, options_.shadow));
+  if (result.shadow.worse) {
+    INK_CHECK_OK(rollback_model());
+    result.rolled_back = true;
+  } else if (result.shadow.requests < latest) {
+    return {};
+  }
+  return store_.erase(kTrial);
+}
+
 Result<Adaptation> Engine::adapt() {
+  if (!loaded_) return fail(ErrorCode::kFailedPrecondition, "adapt: no model yet");
+  Adaptation result;
+  INK_CHECK_OK(close_request());
+  INK_CHECK_OK(review_model(result));
   if (!loaded_) return fail(ErrorCode::kFailedPrecondition, "adapt: no model yet");
   INK_CHECK_OK(save_history());
   const HistoryLayout& layout = loaded_->layout;
@@ -237,7 +268,7 @@ Result<Adaptation> Engine::adapt() {
       past.insert(past.end(), base.begin() + static_cast<std::ptrdiff_t>(i * width),
                   base.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
   }
-  Adaptation result{.slates = learnt_from.size()};
+  result.slates = learnt_from.size();
   INK_TRY(PatchChoice choice, choose_patch(learnt_from, scorer.global(), options_.patch));
   result.held_back_gain = choice.gain;
   if (!choice.delta) {
@@ -286,6 +317,13 @@ Result<void> Engine::update_model(ByteSpan bundle) {
   const auto bytes = std::make_shared<const Bytes>(bundle.begin(), bundle.end());
   INK_TRY(Bundle decoded, decode_bundle(bytes));
   INK_CHECK_OK(close_request());
+  // Before the model, so that after a crash no new model is in use without its trial; a version
+  // that is not in use is not tried.
+  if (const auto before = models_.current(); before && before->version < decoded.version) {
+    ByteWriter trial;
+    trial.u64(decoded.version);
+    INK_CHECK_OK(store_.put(kTrial, trial.bytes()));
+  }
   INK_CHECK_OK(models_.put(decoded.version, *bytes));
   return use(std::move(decoded));
 }

@@ -2,14 +2,15 @@
 // Engine: everything that one device keeps and does for reranking, behind the C interface.
 //
 // In its folder: the behaviour log, the versions of the model bundle, and a key-value store with
-// the patch and a snapshot of the history. A damaged log is set aside and the engine goes on with
-// an empty one; a bundle that does not load is withdrawn for the one before it. One thread at a
-// time; clock must outlive it.
+// the patch, a snapshot of the history and the version on trial. A damaged log is set aside and the
+// engine goes on with an empty one; a bundle that does not load is withdrawn for the one before it.
+// One thread at a time; clock must outlive it.
 
 #include <functional>
 
 #include "rerank/bundle.h"
 #include "rerank/learn/patch_choice.h"
+#include "rerank/learn/shadow.h"
 #include "rerank/reranker.h"
 #include "storage/model_store.h"
 
@@ -19,6 +20,7 @@ struct EngineOptions {
   Path folder;
   LogOptions log{};
   PatchChoiceSpec patch{};
+  ShadowSpec shadow{};
   PlanOptions plan{};
 };
 
@@ -26,6 +28,8 @@ struct Adaptation {
   std::size_t slates = 0;
   bool patched = false;
   double held_back_gain = 0;
+  ShadowScore shadow{};      // of the model in use when adapt() was called; requests 0: no trial
+  bool rolled_back = false;  // it was worse, and the one before it is in use again
 };
 
 class Engine {
@@ -39,7 +43,10 @@ class Engine {
                                std::span<const double> propensities, std::int64_t time_ms);
   Result<void> log_event(const Event& event);
 
-  // kFailedPrecondition: no model. A patch that shows no gain any more is dropped.
+  // A new model is on trial: until it has been compared on ShadowSpec::requests_max requests, it is
+  // withdrawn here if it is worse than the one before it. Models with other base features cannot be
+  // compared and are trusted. kFailedPrecondition: no model. A patch that shows no gain any more is
+  // dropped.
   Result<Adaptation> adapt();
 
   Result<void> erase_all();
@@ -89,6 +96,7 @@ class Engine {
   Result<void> rebuild_history();
   Result<bool> restore_history();
   Result<void> close_request();
+  Result<void> review_model(Adaptation& result);
   Result<void> forget_learnt();
 
   EngineOptions options_;

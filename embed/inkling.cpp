@@ -111,9 +111,12 @@ Result<Policy> policy_of(const ink_policy* given) {
                 .fresh_min = p.fresh_min,
                 .fresh_places = p.fresh_places,
                 .spacing = p.spacing,
+                .list_places = p.list_places,
                 .temperature = p.temperature,
                 .explore_places = p.explore_places,
                 .seed = p.seed};
+  if (p.list_fatigue != 0) policy.list_fatigue = p.list_fatigue;  // NAN too, which is refused
+  if (p.list_width != 0) policy.list_width = p.list_width;
   for (std::size_t i = 0; i < p.pin_count; ++i)
     policy.pins.push_back({p.pins[i].item, p.pins[i].place});
   if (p.salt != nullptr) {
@@ -308,7 +311,10 @@ ink_status ink_adapt(ink_engine* engine, ink_adaptation* result) {
     const ink_adaptation out{.struct_size = result->struct_size,
                              .slates = adaptation.slates,
                              .has_patch = adaptation.patched,
-                             .held_back_gain = adaptation.held_back_gain};
+                             .held_back_gain = adaptation.held_back_gain,
+                             .shadow_slates = adaptation.shadow.requests,
+                             .shadow_gain = adaptation.shadow.gain,
+                             .rolled_back = adaptation.rolled_back};
     std::memcpy(result, &out, std::min(result->struct_size, sizeof(out)));
     return {};
   });

@@ -89,7 +89,7 @@ typedef struct ink_candidate {
   int is_none; /* the outside option */
   const ink_feature* features;
   size_t feature_count;
-  uint64_t group; /* for ink_policy.spacing; 0: of no group */
+  uint64_t group; /* for ink_policy.spacing and .list_places; 0: of no group */
   int is_fresh;   /* for ink_policy.fresh_min */
 } ink_candidate;
 
@@ -127,10 +127,17 @@ typedef struct ink_policy {
   uint64_t person;
   uint32_t arms;
   double hold_out;
+  /* The first list_places are searched for as the list that is best together, where an item that
+   * stands below others of its group is worth less: by up to the share `list_fatigue` right below
+   * one, and less from place to place. 0: the order is by score. Guard rails bound what was
+   * found; exploration does not mix with it. */
+  uint32_t list_places;
+  double list_fatigue; /* 0: 0.5 */
+  uint32_t list_width; /* lists that the search goes on with; 0: 8 */
 } ink_policy;
 
-/* INK_INVALID_ARGUMENT: numbers that cannot be, or guard rails together with exploration; then the
- * policy in force stays. */
+/* INK_INVALID_ARGUMENT: numbers that cannot be, or guard rails or a list search together with
+ * exploration; then the policy in force stays. */
 INK_API ink_status ink_set_policy(ink_engine* engine, const ink_policy* policy);
 /* Null `arm` is allowed. *arm: 0 to arms - 1, or UINT32_MAX for the hold-out and without an
  * experiment. */
@@ -189,11 +196,16 @@ typedef struct ink_adaptation {
   uint64_t slates;       /* that the log has to learn from */
   int has_patch;         /* a patch is in use now */
   double held_back_gain; /* nats a slate over the model for everyone */
+  /* The trial of a new model against the one before it, both on the latest choices in the log. */
+  uint64_t shadow_slates; /* compared on; 0: there is no trial, or too little to tell by */
+  double shadow_gain;     /* nats a slate of the new model */
+  int rolled_back;        /* the new one was worse and is withdrawn, as by ink_rollback_model */
 } ink_adaptation;
 
-/* Learns this person's patch if may_train allows, and keeps it only if it predicts the latest
- * choices better than the model for everyone. INK_NOT_NOW: may_train said no, or there is no model.
- * `result` may be null. */
+/* If may_train allows: compares a new model with the one before it until it has proved itself, and
+ * goes back if it is clearly worse for this person; then learns this person's patch, and keeps it
+ * only if it predicts the latest choices better than the model for everyone. INK_NOT_NOW: may_train
+ * said no, or there is no model. `result` may be null. */
 INK_API ink_status ink_adapt(ink_engine* engine, ink_adaptation* result);
 
 /* Deletes for good: from the files, the history and the patch that learnt from it. */

@@ -11,40 +11,17 @@ namespace {
 
 constexpr double kVolumeMin = 1e-10;  // squared; below it an item adds nothing
 
-// Unit vectors, row by row.
-Result<std::vector<double>> unit_vectors(std::span<const float> scores,
-                                         const ItemVectors& vectors) {
-  const std::size_t width = vectors.width;
-  if (width == 0 || vectors.values.size() != scores.size() * width) {
-    return fail(ErrorCode::kInvalidArgument, "diversity: ", vectors.values.size(), " numbers for ",
-                scores.size(), " items, expected ", width, " each, and some");
-  }
-  const auto finite = [](float v) { return std::isfinite(v); };
-  if (!std::all_of(scores.begin(), scores.end(), finite) ||
-      !std::all_of(vectors.values.begin(), vectors.values.end(), finite))
-    return fail(ErrorCode::kInvalidArgument, "diversity: a number that is not finite");
-  std::vector<double> units(vectors.values.begin(), vectors.values.end());
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    const auto row = std::span(units).subspan(i * width, width);
-    double squares = 0;
-    for (const double v : row) squares += v * v;
-    if (squares > 0)
-      for (double& v : row) v /= std::sqrt(squares);
-  }
-  return units;
+// Of the scores' items; the scores must be finite too.
+Result<std::vector<double>> units_of(std::span<const float> scores, const ItemVectors& vectors) {
+  if (!std::all_of(scores.begin(), scores.end(), [](float v) { return std::isfinite(v); }))
+    return fail(ErrorCode::kInvalidArgument, "diversity: a score that is not finite");
+  return unit_vectors(scores.size(), vectors);
 }
 
 double dot(std::span<const double> units, std::size_t width, std::size_t a, std::size_t b) {
   double total = 0;
   for (std::size_t k = 0; k < width; ++k) total += units[a * width + k] * units[b * width + k];
   return total;
-}
-
-void append_rest(std::span<const float> scores, std::vector<std::uint32_t>& order) {
-  std::vector<bool> placed(scores.size(), false);
-  for (const std::uint32_t i : order) placed[i] = true;
-  for (const std::uint32_t i : rank_by_score(scores))
-    if (!placed[i]) order.push_back(i);
 }
 
 // The first index with the largest value among those not taken; `none` when all are taken.
@@ -57,12 +34,32 @@ std::size_t best_of(std::span<const double> values, const std::vector<bool>& tak
 
 }  // namespace
 
+Result<std::vector<double>> unit_vectors(std::size_t items, const ItemVectors& vectors) {
+  const std::size_t width = vectors.width;
+  if (width == 0 || vectors.values.size() != items * width) {
+    return fail(ErrorCode::kInvalidArgument, "diversity: ", vectors.values.size(), " numbers for ",
+                items, " items, expected ", width, " each, and some");
+  }
+  if (!std::all_of(vectors.values.begin(), vectors.values.end(),
+                   [](float v) { return std::isfinite(v); }))
+    return fail(ErrorCode::kInvalidArgument, "diversity: a number that is not finite");
+  std::vector<double> units(vectors.values.begin(), vectors.values.end());
+  for (std::size_t i = 0; i < items; ++i) {
+    const auto row = std::span(units).subspan(i * width, width);
+    double squares = 0;
+    for (const double v : row) squares += v * v;
+    if (squares > 0)
+      for (double& v : row) v /= std::sqrt(squares);
+  }
+  return units;
+}
+
 Result<std::vector<std::uint32_t>> rank_by_mmr(std::span<const float> scores,
                                                const ItemVectors& vectors, double trade,
                                                std::size_t places) {
   if (!(trade >= 0 && trade <= 1))
     return fail(ErrorCode::kInvalidArgument, "mmr: trade ", trade, ", expected 0 to 1");
-  INK_TRY(const std::vector<double> units, unit_vectors(scores, vectors));
+  INK_TRY(const std::vector<double> units, units_of(scores, vectors));
   std::vector<double> value(scores.size()), likeness(scores.size(), 0.0);
   std::vector<bool> taken(scores.size(), false);
   std::vector<std::uint32_t> order;
@@ -77,7 +74,7 @@ Result<std::vector<std::uint32_t>> rank_by_mmr(std::span<const float> scores,
       likeness[i] = order.size() == 1 ? alike : std::max(likeness[i], alike);
     }
   }
-  append_rest(scores, order);
+  append_by_score(scores, order);
   return order;
 }
 
@@ -86,7 +83,7 @@ Result<std::vector<std::uint32_t>> rank_by_dpp(std::span<const float> scores,
                                                std::size_t places) {
   if (!(strength > 0) || !std::isfinite(strength))
     return fail(ErrorCode::kInvalidArgument, "dpp: strength ", strength, ", expected above 0");
-  INK_TRY(const std::vector<double> units, unit_vectors(scores, vectors));
+  INK_TRY(const std::vector<double> units, units_of(scores, vectors));
   const std::size_t n = scores.size();
   if (n == 0) return std::vector<std::uint32_t>();
   const double highest = static_cast<double>(*std::max_element(scores.begin(), scores.end()));
@@ -114,7 +111,7 @@ Result<std::vector<std::uint32_t>> rank_by_dpp(std::span<const float> scores,
       volume[i] -= e * e;
     }
   }
-  append_rest(scores, order);
+  append_by_score(scores, order);
   return order;
 }
 

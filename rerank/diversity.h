@@ -24,6 +24,10 @@ struct ItemVectors {
   std::size_t width = 0;
 };
 
+// f64[items, width]: the vectors at length 1, a zero vector as it is. kInvalidArgument: another
+// size, width 0, or numbers that are not finite.
+Result<std::vector<double>> unit_vectors(std::size_t items, const ItemVectors& vectors);
+
 // The first `places` items by MMR, the others behind them by score. trade in [0, 1]; 1 is the order
 // by score. kInvalidArgument: sizes that do not fit, or numbers that are not finite.
 Result<std::vector<std::uint32_t>> rank_by_mmr(std::span<const float> scores,

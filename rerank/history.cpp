@@ -297,6 +297,22 @@ Result<void> History::encode(std::span<const Candidate> candidates, std::span<fl
   return {};
 }
 
+Result<void> History::complete(std::span<const ItemId> items, std::span<const float> base,
+                               std::span<float> rows) const {
+  const std::size_t own = layout_.base().width(), width = layout_.schema().width();
+  if (base.size() != items.size() * own || rows.size() != items.size() * width) {
+    return fail(ErrorCode::kInvalidArgument, "history: ", base.size(), " numbers and room for ",
+                rows.size(), ", expected ", items.size() * own, " and ", items.size() * width);
+  }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const auto from = base.subspan(i * own, own);
+    const auto row = rows.subspan(i * width, width);
+    std::copy(from.begin(), from.end(), row.begin());
+    write_columns(items[i], from, row.subspan(own));
+  }
+  return {};
+}
+
 Bytes History::to_bytes() const {
   ByteWriter out;
   out.text(kMagic);

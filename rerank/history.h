@@ -75,6 +75,11 @@ class History {
   Result<std::vector<float>> encode(std::span<const Candidate> candidates) const;
   Result<void> encode(std::span<const Candidate> candidates, std::span<float> rows) const;
 
+  // The same from base rows f32[items, base width], as they were logged. kInvalidArgument: sizes
+  // that do not fit.
+  Result<void> complete(std::span<const ItemId> items, std::span<const float> base,
+                        std::span<float> rows) const;
+
   std::uint64_t shown_count() const { return shown_; }
   std::uint64_t chosen_count() const { return chosen_; }
   // The rows of the latest kRecentRowsMax choices, oldest first, for models that read sequences.

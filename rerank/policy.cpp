@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rerank/list_value.h"
 #include "rerank/ranking.h"
 
 namespace inkling {
@@ -35,6 +36,25 @@ Guardrails rules_of(const Policy& policy, std::span<const Candidate> candidates)
   return rules;
 }
 
+std::vector<std::uint64_t> groups_of(std::span<const Candidate> candidates) {
+  std::vector<std::uint64_t> groups;
+  for (const Candidate& c : candidates) groups.push_back(c.group);
+  return groups;
+}
+
+// The list that the search finds, and behind it the others by score.
+Result<std::vector<std::uint32_t>> search_list(const Policy& policy,
+                                               std::span<const Candidate> candidates,
+                                               std::span<const float> scores,
+                                               const std::function<bool()>& late) {
+  INK_TRY(ListValue value,
+          ListValue::create(scores, groups_of(candidates), {}, {.fatigue = policy.list_fatigue}));
+  const BeamOptions beam{.places = policy.list_places, .width_max = policy.list_width};
+  INK_TRY(BeamResult found, beam_search(value, scores.size(), beam, late));
+  append_by_score(scores, found.list);
+  return std::move(found.list);
+}
+
 }  // namespace
 
 Result<void> check_policy(const Policy& policy) {
@@ -52,6 +72,14 @@ Result<void> check_policy(const Policy& policy) {
   if (policy.explores() && has_guardrails(policy))
     return fail(ErrorCode::kInvalidArgument,
                 "policy: guard rails and exploration together leave no known odds");
+  if (policy.explores() && policy.searches())
+    return fail(ErrorCode::kInvalidArgument,
+                "policy: a list search and exploration together leave no known odds");
+  if (!(policy.list_fatigue >= 0 && policy.list_fatigue <= 1) || policy.list_width < 1 ||
+      policy.list_width > kBeamWidthMax) {
+    return fail(ErrorCode::kInvalidArgument, "policy: list fatigue ", policy.list_fatigue,
+                ", list width ", policy.list_width, ", expected 0 to 1, and 1 to ", kBeamWidthMax);
+  }
   INK_CHECK_OK(arm_of(policy));
   return {};
 }
@@ -63,21 +91,24 @@ Result<std::uint32_t> arm_of(const Policy& policy) {
 }
 
 Result<ArrangedOrder> arrange(const Policy& checked, std::span<const Candidate> candidates,
-                              std::span<const float> scores, Rng& rng) {
+                              std::span<const float> scores, Rng& rng,
+                              const std::function<bool()>& late) {
   const bool finite =
       std::all_of(scores.begin(), scores.end(), [](float s) { return std::isfinite(s); });
   if (checked.explores() && finite) {
     INK_TRY(ExploredOrder drawn, explore(scores, checked.temperature, checked.explore_places, rng));
     return ArrangedOrder{std::move(drawn.order), std::move(drawn.propensity)};
   }
-  ArrangedOrder arranged{rank_by_score(scores), std::vector<double>(scores.size(), 1.0)};
-  if (!has_guardrails(checked)) return arranged;
-  std::vector<std::uint64_t> groups;
-  std::vector<std::uint8_t> fresh;
-  for (const Candidate& c : candidates) {
-    groups.push_back(c.group);
-    fresh.push_back(c.fresh ? 1 : 0);
+  ArrangedOrder arranged{.propensities = std::vector<double>(scores.size(), 1.0)};
+  if (checked.searches() && finite) {
+    INK_TRY(arranged.order, search_list(checked, candidates, scores, late));
+  } else {
+    arranged.order = rank_by_score(scores);
   }
+  if (!has_guardrails(checked)) return arranged;
+  const std::vector<std::uint64_t> groups = groups_of(candidates);
+  std::vector<std::uint8_t> fresh;
+  for (const Candidate& c : candidates) fresh.push_back(c.fresh ? 1 : 0);
   INK_TRY(arranged.order, apply_guardrails(arranged.order, rules_of(checked, candidates),
                                            {.categories = groups, .fresh = fresh}));
   return arranged;

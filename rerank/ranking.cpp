@@ -17,4 +17,11 @@ std::vector<std::uint32_t> rank_by_score(std::span<const float> scores) {
   return order;
 }
 
+void append_by_score(std::span<const float> scores, std::vector<std::uint32_t>& order) {
+  std::vector<bool> placed(scores.size(), false);
+  for (const std::uint32_t i : order) placed[i] = true;
+  for (const std::uint32_t i : rank_by_score(scores))
+    if (!placed[i]) order.push_back(i);
+}
+
 }  // namespace inkling

@@ -98,7 +98,8 @@ Result<Ranking> Reranker::rerank(std::span<const Candidate> candidates, const Co
   planned->run();
   if (late(context)) return server_order(count, RankedBy::kServerDeadline);
   const auto scores = planned->scores.span<float>();
-  INK_TRY(ArrangedOrder arranged, arrange(policy_, candidates, scores, rng_));
+  INK_TRY(ArrangedOrder arranged,
+          arrange(policy_, candidates, scores, rng_, [&] { return late(context); }));
   return Ranking{.by = scorer_->patched() ? RankedBy::kPersonalModel : RankedBy::kGlobalModel,
                  .order = std::move(arranged.order),
                  .scores = {scores.begin(), scores.end()},

@@ -64,6 +64,15 @@ Result<StoredModel> ModelStore::current() {
 
 Result<Bytes> ModelStore::load() {
   INK_TRY(const StoredModel model, current());
+  return read(model);
+}
+
+Result<Bytes> ModelStore::load_previous() {
+  INK_TRY(const StoredModel model, previous());
+  return read(model);
+}
+
+Result<Bytes> ModelStore::read(const StoredModel& model) {
   INK_TRY(Bytes bytes, read_file(model.file, kModelBytesMax));
   if (sha256(bytes) == model.digest) return bytes;
   return fail(ErrorCode::kCorrupt, model.file.string(), ": SHA-256 ", to_hex(sha256(bytes)),
@@ -96,19 +105,25 @@ Result<StoredModel> ModelStore::put(std::uint64_t version, ByteSpan bytes) {
   return current();
 }
 
-Result<StoredModel> ModelStore::rollback() {
-  INK_TRY(const StoredModel bad, current());
-  INK_TRY(const auto before, find("withdrawn = 0 AND number < ?", bad.version));
+Result<StoredModel> ModelStore::previous() {
+  INK_TRY(const StoredModel used, current());
+  INK_TRY(const auto before, find("withdrawn = 0 AND number < ?", used.version));
   std::error_code error;
   if (!before || !std::filesystem::exists(before->file, error)) {
     return fail(ErrorCode::kFailedPrecondition, folder_.string(), ": no version before ",
-                bad.version, " to go back to");
+                used.version, " to go back to");
   }
+  return *before;
+}
+
+Result<StoredModel> ModelStore::rollback() {
+  INK_TRY(const StoredModel bad, current());
+  INK_TRY(const StoredModel before, previous());
   INK_TRY(Statement withdraw,
           database_.prepare("UPDATE version SET withdrawn = 1 WHERE number = ?"));
   INK_CHECK_OK(withdraw.bind_integer(1, static_cast<std::int64_t>(bad.version)).run());
   INK_CHECK_OK(drop_old_files());
-  return *before;
+  return before;
 }
 
 // Keeps the files of the newest versions in use; entries stay, they remember what was seen.

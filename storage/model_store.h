@@ -38,6 +38,10 @@ class ModelStore {
   // leads to the version before).
   Result<Bytes> load();
 
+  // The newest version before the current one that has not been withdrawn, as load().
+  // kFailedPrecondition: there is none.
+  Result<Bytes> load_previous();
+
   // Stores and makes current. The current version with the same bytes again changes
   // nothing. kVerification: the version is not above every earlier one, or has other bytes.
   // kResourceLimit: over kModelBytesMax.
@@ -51,6 +55,8 @@ class ModelStore {
   ModelStore(Path folder, Database database)
       : folder_(std::move(folder)), database_(std::move(database)) {}
   Path file_of(std::uint64_t version) const;
+  Result<StoredModel> previous();
+  static Result<Bytes> read(const StoredModel& model);
   Result<std::optional<StoredModel>> find(std::string_view condition, std::uint64_t version);
   Result<void> drop_old_files();
   Path folder_;

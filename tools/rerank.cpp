@@ -72,6 +72,11 @@ void add_evaluate(CLI::App& rerank, Action& chosen) {
   app->add_option("--decay", spec->study.training.weight_decay, "Weight decay (din, edgerec)")
       ->type_name("X")
       ->check(CLI::NonNegativeNumber);
+  app->add_option("--list-fatigue", spec->study.list_fatigue,
+                  "Also measure lists found by a beam search, where an item like those above it is "
+                  "worth less by up to this share")
+      ->type_name("X=0")
+      ->check(CLI::Range(0.0, 1.0));
   app->add_flag("--no-history", spec->no_history, "Leave the history columns out");
   app->add_option("--report", spec->report, "Write a report here")->type_name("FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");

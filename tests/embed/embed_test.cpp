@@ -18,11 +18,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-TastePrior wide_prior() { return {.mean = {0, 0}, .covariance = {4, 0, 0, 4}}; }
+TastePrior wide_prior(double mean = 0) { return {.mean = {mean, 0}, .covariance = {4, 0, 0, 4}}; }
 
-Bytes bundle(std::uint64_t version, float taste_weight = 1) {
+Bytes bundle(std::uint64_t version, float taste_weight = 1, double prior_mean = 0) {
   const auto base = *FeatureSchema::create(1, {{.name = "price"}, {.name = "colour"}});
-  const auto layout = *HistoryLayout::create(base, {.taste = wide_prior()});
+  const auto layout = *HistoryLayout::create(base, {.taste = wide_prior(prior_mean)});
   std::vector<float> weights(layout.schema().width(), 0.0f);
   weights[0] = -1;  // cheap is good
   weights.back() = taste_weight;
@@ -169,6 +169,54 @@ TEST_F(Embed, LearnsAPatchWhenIdleAndForgetsItWithTheData) {
   EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
 }
 
+ink_adaptation adapted(ink_engine* engine) {
+  ink_adaptation result{};
+  result.struct_size = sizeof result;
+  EXPECT_EQ(ink_adapt(engine, &result), INK_OK) << ink_last_error(engine);
+  return result;
+}
+
+TEST_F(Embed, AModelThatIsWorseForThisPersonIsRolledBack) {
+  open();
+  ASSERT_EQ(update(bundle(1, 1)), INK_OK);
+  live(40);  // and the model, which listens to the history, is patched a little
+  EXPECT_EQ(adapted(engine_).shadow_slates, 0u);  // nothing before it to compare with
+  const auto before = rerank(kSlate, INK_PERSONAL_MODEL);
+  ASSERT_EQ(update(bundle(2, -3)), INK_OK);  // against what the person likes
+  EXPECT_NE(rerank(kSlate, INK_GLOBAL_MODEL), before);
+  reopen();  // a trial outlives the process
+  const ink_adaptation bad = adapted(engine_);
+  EXPECT_EQ(bad.rolled_back, 1);
+  EXPECT_EQ(bad.shadow_slates, 40u);
+  EXPECT_LT(bad.shadow_gain, -1);
+  EXPECT_EQ(rerank(kSlate, INK_PERSONAL_MODEL), before);
+  EXPECT_EQ(update(bundle(2, -3)), INK_VERIFICATION);  // it stays withdrawn
+  EXPECT_EQ(adapted(engine_).rolled_back, 0);
+  reopen();
+  EXPECT_EQ(rerank(kSlate, INK_PERSONAL_MODEL), before);
+  // A model that learnt another prior makes other columns of the same log, and can be compared.
+  ASSERT_EQ(update(bundle(3, -3, 1)), INK_OK);
+  EXPECT_EQ(adapted(engine_).rolled_back, 1);
+  EXPECT_EQ(rerank(kSlate, INK_PERSONAL_MODEL), before);
+}
+
+TEST_F(Embed, AModelThatIsNoWorseStaysAndItsTrialEnds) {
+  open();
+  ASSERT_EQ(update(bundle(1, 0)), INK_OK);
+  live(5);
+  ASSERT_EQ(update(bundle(2, -3)), INK_OK);
+  EXPECT_EQ(adapted(engine_).shadow_slates, 0u);  // five choices are too few to tell by
+  ASSERT_EQ(update(bundle(3, 0)), INK_OK);        // as good as the first, better than the second
+  live(20);
+  const ink_adaptation young = adapted(engine_);
+  EXPECT_EQ(young.rolled_back, 0);
+  EXPECT_EQ(young.shadow_slates, 25u);
+  EXPECT_GT(young.shadow_gain, 0);
+  live(60);
+  EXPECT_EQ(adapted(engine_).shadow_slates, 64u);
+  EXPECT_EQ(adapted(engine_).shadow_slates, 0u);  // it has proved itself
+}
+
 int count_line(void* lines, const char* json) {
   static_cast<std::vector<std::string>*>(lines)->push_back(json);
   return 0;
@@ -207,6 +255,23 @@ TEST_F(Embed, ThePolicyBoundsTheOrderAndSurvivesAModelUpdate) {
   policy.temperature = 1;
   policy.explore_places = 1;
   EXPECT_EQ(ink_set_policy(engine_, &policy), INK_INVALID_ARGUMENT);
+  // A search for the best list: the two best are of one group, so the third comes between them.
+  Slate alike({{0, 0}, {-0.1, 0}, {0.1, 0}});
+  alike.candidates[0].group = alike.candidates[1].group = 5;
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(0, 1, 2));  // pinned
+  ink_policy search{};
+  search.struct_size = sizeof search;
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 0, 2));
+  search.list_places = 3;
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 2, 0));
+  search.list_fatigue = -1;
+  EXPECT_EQ(ink_set_policy(engine_, &search), INK_INVALID_ARGUMENT);
+  search.list_fatigue = 0;
+  search.struct_size = offsetof(ink_policy, list_places);  // an app built before the search
+  ASSERT_EQ(ink_set_policy(engine_, &search), INK_OK);
+  EXPECT_THAT(rerank(alike, INK_GLOBAL_MODEL), ElementsAre(1, 0, 2));
   // An app built before there was an experiment: the rest of the struct reads as zero.
   policy.salt = "ignored";
   policy.hold_out = 1;

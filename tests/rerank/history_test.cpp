@@ -177,6 +177,22 @@ TEST(History, TheFingerprintCoversOptionsAndPrior) {
   EXPECT_EQ(parsed->schema().fingerprint(), print);
 }
 
+TEST(History, LoggedRowsAreCompletedAsTheirCandidatesAreEncoded) {
+  History history(layout());
+  for (const Request& r : random_requests(20, 8)) {
+    std::vector<ItemId> items;
+    for (const Candidate& c : r.candidates) items.push_back(c.item);
+    const auto base = *history.layout().base().encode(r.candidates);
+    const auto expected = *history.encode(r.candidates);
+    std::vector<float> rows(expected.size());
+    ASSERT_TRUE(history.complete(items, base, rows));
+    EXPECT_EQ(rows, expected);
+    EXPECT_FALSE(history.complete(items, std::span(base).first(3), rows));
+    EXPECT_FALSE(history.complete(items, base, std::span(rows).first(3)));
+    observe(history, r);
+  }
+}
+
 TEST(History, WhatCannotBeIsRefused) {
   EXPECT_FALSE(HistoryLayout::create(base_schema(), {.fast = 1}));
   EXPECT_FALSE(HistoryLayout::create(base_schema(), {.prior = 0}));

@@ -53,6 +53,32 @@ TEST_F(PolicyTest, FreshItemsAndSpacingComeFromTheCandidates) {
   EXPECT_NE(spaced[1], 0u);
 }
 
+TEST_F(PolicyTest, ASearchKeepsItemsOfAGroupApartAndGuardRailsBoundWhatItFinds) {
+  auto shown = slate();
+  shown[0].group = shown[1].group = 5;  // the two best
+  const auto order = [&] { return reranker_.rerank(shown)->order; };
+  EXPECT_THAT(order(), ElementsAre(1, 0, 2, 3));
+  ASSERT_TRUE(reranker_.set_policy({.list_places = 2, .list_fatigue = 0.5}));
+  EXPECT_THAT(order(), ElementsAre(1, 2, 0, 3));  // e^.5 / 2 < e^.25; the rest is by score
+  ASSERT_TRUE(reranker_.set_policy({.list_places = 2, .list_fatigue = 0}));
+  EXPECT_THAT(order(), ElementsAre(1, 0, 2, 3));
+  ASSERT_TRUE(reranker_.set_policy({.pins = {{4, 1}}, .list_places = 2, .list_fatigue = 0.5}));
+  EXPECT_THAT(order(), ElementsAre(1, 3, 2, 0));
+}
+
+TEST_F(PolicyTest, ASearchThatTheDeadlineStopsLeavesTheOrderByScore) {
+  auto shown = slate();
+  shown[0].group = shown[1].group = 5;
+  const std::vector<float> scores = {0.5f, 2, 0.25f, -1};
+  Rng rng(1, "unused");
+  const Policy policy{.list_places = 4};
+  int asked = 0;
+  const auto stopped = *arrange(policy, shown, scores, rng, [&] { return ++asked > 1; });
+  EXPECT_EQ(asked, 2);
+  EXPECT_THAT(stopped.order, ElementsAre(1, 0, 2, 3));  // one place found
+  EXPECT_THAT(arrange(policy, shown, scores, rng)->order, ElementsAre(1, 2, 0, 3));
+}
+
 TEST_F(PolicyTest, ExploredOrdersComeAsOftenAsTheirPropensitiesSay) {
   ASSERT_TRUE(reranker_.set_policy({.temperature = 1, .explore_places = 1, .seed = 9}));
   std::map<std::uint32_t, int> firsts;
@@ -89,7 +115,10 @@ TEST_F(PolicyTest, WhatCannotBeIsRefusedAndTheOldPolicyStays) {
   ASSERT_TRUE(reranker_.set_policy({.move_max = 0}));
   for (const Policy& bad :
        {Policy{.pins = {{1, 0}, {1, 1}}}, Policy{.pins = {{1, 0}, {2, 0}}},
-        Policy{.temperature = -1}, Policy{.spacing = 1, .temperature = 1, .explore_places = 2},
+        Policy{.temperature = -1}, Policy{.list_places = 1, .list_fatigue = 1.5},
+        Policy{.list_places = 1, .list_width = 0},
+        Policy{.list_places = 1, .temperature = 1, .explore_places = 2},
+        Policy{.spacing = 1, .temperature = 1, .explore_places = 2},
         Policy{.experiment = Experiment{.salt = "a", .arms = 0}},
         Policy{.experiment = Experiment{.salt = "a", .hold_out = 1.5}}}) {
     EXPECT_EQ(reranker_.set_policy(bad).error().code, ErrorCode::kInvalidArgument);

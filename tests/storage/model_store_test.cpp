@@ -50,14 +50,18 @@ TEST_F(ModelStoreTest, RefusesOldVersionsAndOtherBytesUnderAKnownOne) {
 TEST_F(ModelStoreTest, RollsBackOnceAndNeverForward) {
   ModelStore store = open();
   ASSERT_TRUE(store.put(1, Bytes{1}));
+  EXPECT_EQ(store.load_previous().error().code, ErrorCode::kFailedPrecondition);
   ASSERT_TRUE(store.put(2, Bytes{2}));
+  EXPECT_EQ(*store.load_previous(), Bytes{1});
   EXPECT_EQ(store.rollback()->version, 1u);
+  EXPECT_EQ(store.load_previous().error().code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(*store.load(), Bytes{1});
   EXPECT_EQ(store.put(2, Bytes{2}).error().code, ErrorCode::kVerification);
   EXPECT_EQ(store.put(1, Bytes{1})->version, 1u);
   EXPECT_EQ(store.rollback().error().code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(open().current()->version, 1u);
   ASSERT_TRUE(store.put(3, Bytes{3}));
+  EXPECT_EQ(*store.load_previous(), Bytes{1});  // 2 is withdrawn
   EXPECT_EQ(store.rollback()->version, 1u);
 }
 

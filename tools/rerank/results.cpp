@@ -58,10 +58,13 @@ ReportTable quality_table(const StudyResult& r) {
   ReportTable table{"Test slates, with 95 % bootstrap intervals over people",
                     {"measure", "the model for everyone", "with each person's patch"},
                     {}};
-  for (const NamedMetric& m : kMetrics)
-    if (r.global.*m.member)
-      table.rows.push_back(
-          {m.title, with_interval(r.global.*m.member), with_interval(r.personal.*m.member)});
+  if (r.list) table.columns.push_back("searched as a list");
+  for (const NamedMetric& m : kMetrics) {
+    if (!(r.global.*m.member)) continue;
+    table.rows.push_back(
+        {m.title, with_interval(r.global.*m.member), with_interval(r.personal.*m.member)});
+    if (r.list) table.rows.back().push_back(with_interval((*r.list).*m.member));
+  }
   return table;
 }
 
@@ -124,6 +127,11 @@ std::string study_json(const StudyResult& r, const StudyLabels& labels) {
                {"head_parameters", r.parameters},
                {"global", quality_json(r.global)},
                {"personal", quality_json(r.personal)}};
+  if (r.list) {
+    json["list"] = quality_json(*r.list);
+    json["list_ndcg_gain"] = r.list_ndcg_gain->mean;
+    json["list_ndcg_gain_interval"] = Json::array({r.list_ndcg_gain->low, r.list_ndcg_gain->high});
+  }
   if (r.nll_gain) {
     json["nll_gain"] = r.nll_gain->mean;
     json["nll_gain_interval"] = Json::array({r.nll_gain->low, r.nll_gain->high});
@@ -147,7 +155,13 @@ std::string study_text(const StudyResult& r, const StudyLabels& labels) {
   for (const NamedMetric& m : kMetrics)
     if (r.global.*m.member)
       out << "  " << m.title << ": global " << with_interval(r.global.*m.member) << ", personal "
-          << with_interval(r.personal.*m.member) << "\n";
+          << with_interval(r.personal.*m.member)
+          << (r.list && (*r.list).*m.member ? concat(", list ", with_interval((*r.list).*m.member))
+                                            : "")
+          << "\n";
+  if (r.list)
+    out << "  the list's NDCG over the personal order's: " << with_interval(r.list_ndcg_gain)
+        << "\n";
   if (r.nll_gain)
     out << "  " << r.patched
         << " people keep a patch; worse off: " << format_number(100 * r.worse_share) << " %\n";

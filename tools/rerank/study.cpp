@@ -5,6 +5,7 @@
 #include <map>
 
 #include "rerank/conditional_logit.h"
+#include "rerank/list_value.h"
 #include "rerank/planned_scorer.h"
 #include "tools/console.h"
 #include "tools/measure.h"
@@ -225,11 +226,31 @@ struct Outcome {
   std::size_t train_slates = 0;
   bool patched = false;
   std::vector<ScoredSlate> global{}, personal{};
+  std::vector<ScoredSlate> list{};                  // with options.list_fatigue: places as scores
   std::vector<double> held_back_nll{};              // by pull; empty with too few slates
   std::vector<std::vector<ScoredSlate>> by_pull{};  // the test slates under each pull
 };
 
-Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person,
+// The whole slate as the list that a beam search finds; items are alike by their own columns.
+Result<ScoredSlate> searched(const ScoredSlate& scored, const Example& e, const Scaling& base,
+                             double fatigue) {
+  const std::size_t width = base.mean.size(),
+                    columns = e.slate.features.size() / scored.scores.size();
+  std::vector<float> own;
+  for (std::size_t i = 0; i < scored.scores.size(); ++i)
+    for (std::size_t c = 0; c < width; ++c)
+      own.push_back((e.slate.features[i * columns + c] - base.mean[c]) / base.deviation[c]);
+  INK_TRY(ListValue value,
+          ListValue::create(scored.scores, {}, {own, width}, {.fatigue = fatigue}));
+  INK_TRY(const BeamResult found,
+          beam_search(value, scored.scores.size(), {.places = scored.scores.size()}));
+  ScoredSlate moved = scored;
+  for (std::size_t place = 0; place < found.list.size(); ++place)
+    moved.scores[found.list[place]] = -static_cast<float>(place);
+  return moved;
+}
+
+Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person, const Scaling& base,
                              const StudyOptions& options) {
   Outcome outcome{.train_slates = person.train.size()};
   std::vector<Scored> test;
@@ -253,6 +274,10 @@ Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person,
   if (choice.delta) {
     outcome.patched = true;
     outcome.personal = apply(*choice.delta);
+  }
+  for (std::size_t i = 0; options.list_fatigue > 0 && i < test.size(); ++i) {
+    INK_TRY(outcome.list.emplace_back(),
+            searched(outcome.personal[i], person.test[i], base, options.list_fatigue));
   }
   if (choice.held_back_nll.empty()) return outcome;
   PatchChoiceSpec curve = options.patch;
@@ -384,11 +409,12 @@ std::vector<ReliabilityBin> reliability(std::span<const ScoredSlate> slates) {
 Result<void> summarise(std::span<const Outcome> outcomes, const StudyOptions& options,
                        StudyResult& result) {
   const bool probabilities = options.model != ModelKind::kServer;
-  std::vector<ScoredSlate> global, personal;
+  std::vector<ScoredSlate> global, personal, list;
   std::vector<const Outcome*> measured;
   for (const Outcome& o : outcomes) {
     global.insert(global.end(), o.global.begin(), o.global.end());
     personal.insert(personal.end(), o.personal.begin(), o.personal.end());
+    list.insert(list.end(), o.list.begin(), o.list.end());
     if (!o.global.empty()) measured.push_back(&o);
     result.patched += o.patched;
   }
@@ -396,6 +422,13 @@ Result<void> summarise(std::span<const Outcome> outcomes, const StudyOptions& op
   INK_TRY(result.global, measure(global, result.choices, probabilities, options.seed));
   INK_TRY(result.personal, measure(personal, result.choices, probabilities, options.seed));
   if (!probabilities) return {};
+  if (options.list_fatigue > 0) {
+    INK_TRY(result.list, measure(list, result.choices, false, options.seed));
+    INK_TRY(const auto searched_ndcg, evaluate(Metric::kNdcg, list));
+    INK_TRY(const auto plain_ndcg, evaluate(Metric::kNdcg, personal));
+    Rng rng(options.seed, "bootstrap");
+    INK_TRY(result.list_ndcg_gain, bootstrap_difference(searched_ndcg, plain_ndcg, rng));
+  }
   INK_TRY(const auto before, evaluate(Metric::kNll, global));
   INK_TRY(const auto after, evaluate(Metric::kNll, personal));
   Rng rng(options.seed, "bootstrap");
@@ -435,9 +468,12 @@ Result<StudyResult> run_study(const ChoiceData& data, const StudyOptions& option
   INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema));
   result.parameters = scorer.global().size();
   console.progress("serving everyone's slates");
+  Scaling base = column_scaling(prepared.train, schema.width());
+  base.mean.resize(data.schema.width());
+  base.deviation.resize(data.schema.width());
   std::vector<Outcome> outcomes;
   for (const Replayed& person : prepared.people) {
-    INK_TRY(outcomes.emplace_back(), serve_person(scorer, person, options));
+    INK_TRY(outcomes.emplace_back(), serve_person(scorer, person, base, options));
   }
   INK_CHECK_OK(summarise(outcomes, options, result));
   result.seconds = seconds_since(start);

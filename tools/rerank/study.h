@@ -41,6 +41,9 @@ struct StudyOptions {
   ScorerTrainingSpec training{};
   std::size_t past_rows = 32;
   PatchChoiceSpec patch{};
+  // Above 0: also measures the list that a beam search finds over the personal scores, where an
+  // item like those above it is worth less by up to this share (rerank/list_value.h).
+  double list_fatigue = 0;
   std::vector<double> curve = {3, 10, 30, 100, 300, 1000, 3000, 10000};  // pulls, shown only
 };
 
@@ -69,9 +72,11 @@ struct StudyResult {
   std::size_t people = 0, train_slates = 0, test_slates = 0, columns = 0, parameters = 0;
   bool choices = false;  // every slate has exactly one chosen item: top-1 instead of GAUC
   Quality global{}, personal{};
-  std::optional<Interval> nll_gain{};  // global minus personal, paired
-  std::size_t patched = 0;             // people
-  double worse_share = 0;              // of the people with test slates: their NLL got worse
+  std::optional<Quality> list{};             // with list_fatigue; an order has no NLL
+  std::optional<Interval> list_ndcg_gain{};  // over personal, paired
+  std::optional<Interval> nll_gain{};        // global minus personal, paired
+  std::size_t patched = 0;                   // people
+  double worse_share = 0;                    // of the people with test slates: their NLL got worse
   std::vector<ActivityGroup> activity{};
   std::vector<PullPoint> pulls{};  // everyone patched with this pull, kept or not
   std::vector<ReliabilityBin> reliability{};
