@@ -14,14 +14,21 @@ bool WorkerPool::offer(ConnectionTable::Seat& seat) {
   if (free_ <= line_.size() && may_grow) {
     try {
       workers_.emplace_back([this] { work(); });
+      lacks_threads_ = false;
     } catch (const std::system_error&) {  // the machine has no thread left: those we have must do
+      lacks_threads_ = true;
       if (workers_.empty() || line_.size() >= waiting_max_) return false;
     }
   }
   line_.push_back(std::move(seat));
-  waiting_ = line_.size();
+  count_waiting();
   wake_.notify_one();
   return true;
+}
+
+void WorkerPool::count_waiting() {
+  const bool grows = workers_.size() < workers_max_ && !lacks_threads_;
+  waiting_ = grows || line_.size() <= free_ ? 0 : line_.size() - free_;
 }
 
 void WorkerPool::stop() {
@@ -46,7 +53,7 @@ void WorkerPool::work() {
     if (stopping_) return;
     ConnectionTable::Seat seat = std::move(line_.front());
     line_.pop_front();
-    waiting_ = line_.size();
+    count_waiting();
     lock.unlock();
     serve_(std::move(seat));
     lock.lock();

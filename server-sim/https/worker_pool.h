@@ -24,13 +24,15 @@ class WorkerPool {
   // Takes the seat unless the line is full; then the seat stays with the caller. One caller.
   bool offer(ConnectionTable::Seat& seat);
 
-  std::size_t waiting() const { return waiting_; }  // connections without a worker
+  // Connections in line that no worker is free or being made for.
+  std::size_t waiting() const { return waiting_; }
 
   // Closes what is in line, waits for what is being served, joins. Idempotent.
   void stop();
 
  private:
   void work();
+  void count_waiting();  // under the lock
 
   const std::size_t workers_max_;
   const std::size_t waiting_max_;
@@ -41,6 +43,7 @@ class WorkerPool {
   std::vector<std::thread> workers_;
   std::size_t free_ = 0;  // workers that wait
   std::atomic<std::size_t> waiting_{0};
+  bool lacks_threads_ = false;  // the machine had none left when last asked
   bool stopping_ = false;
 };
 
