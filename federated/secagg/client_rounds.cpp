@@ -148,8 +148,7 @@ Result<Bytes> Client::make_masked() {
   const auto s = AgreementKey::from_secret(Secret<32>::copy_of(state_.s_secret.reveal()));
   INK_TRY(const auto masks, masks_of({.roster = roster_, .ctx = ctx_, .index = index_},
                                      config_->suite, state_.present, s, state_.seed));
-  input_->apply_masks(masks);
-  const Bytes packed = input_->packed();
+  const Bytes packed = input_->pack_masked(masks);
   input_.reset();
   state_.phase = ClientPhase::kMasked;
   return seal(MessageType::kMasked, encode_masked({.digest = hash_of({packed})}), packed);

@@ -50,8 +50,10 @@ void prefetch(const std::uint8_t* memory, std::size_t size) {
   for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(memory + i, 1);
 }
 
-template <typename Lanes>
-void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path) {
+// Applies the masks to one pass of lanes after the other, and gives each to `done` while it is in
+// the cache. A pass but the last holds a multiple of eight lanes.
+template <typename Lanes, typename Done>
+void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path, const Done& done) {
   constexpr std::size_t kPass = kPassBytes / sizeof(typename Lanes::value_type);
   std::vector<MaskStream> streams;
   streams.reserve(masks.size());
@@ -66,6 +68,7 @@ void add_streams(Lanes& lanes, std::span<const Mask> masks, AesPath path) {
       }
       std::visit([&](auto& stream) { stream.accumulate(pass, masks[i].sign); }, streams[i]);
     }
+    done(pass);
   }
 }
 
@@ -111,7 +114,18 @@ Result<void> MaskedSum::add_packed(ByteSpan packed) {
 }
 
 void MaskedSum::apply_masks(std::span<const Mask> masks, AesPath path) {
-  std::visit([&](auto& lanes) { add_streams(lanes, masks, path); }, lanes_);
+  std::visit([&](auto& lanes) { add_streams(lanes, masks, path, [](const auto&) {}); }, lanes_);
+}
+
+Bytes MaskedSum::pack_masked(std::span<const Mask> masks, AesPath path) {
+  Bytes out;
+  out.reserve(packed_bytes(length_, ring_bits_));
+  const auto append = [&]<typename T>(std::span<T> pass) {
+    const Bytes part = pack(std::span<const T>(pass), ring_bits_);
+    out.insert(out.end(), part.begin(), part.end());
+  };
+  std::visit([&](auto& lanes) { add_streams(lanes, masks, path, append); }, lanes_);
+  return out;
 }
 
 Bytes MaskedSum::packed() const {

@@ -33,6 +33,8 @@ class MaskedSum {
   // All masks in one pass over the vector: a block of lanes stays in the L1 cache while every mask
   // is applied to it. path: of AES masks; one of aes_paths().
   void apply_masks(std::span<const Mask> masks, AesPath path = aes_paths().back());
+  // apply_masks, then packed(), in that one pass.
+  Bytes pack_masked(std::span<const Mask> masks, AesPath path = aes_paths().back());
 
   std::uint64_t length() const { return length_; }
   Bytes packed() const;

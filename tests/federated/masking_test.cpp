@@ -157,7 +157,9 @@ TEST(Masking, EveryPathOfThisCpuGivesTheBitsOfOpenSsl) {
           auto expected = random_values(count, bits, 5);
           MaskedSum sum(bits, count);
           ASSERT_TRUE(sum.add_values(expected));
+          MaskedSum same = sum;
           sum.apply_masks(masks, path);
+          ASSERT_EQ(same.pack_masked(masks, path), sum.packed());
           for (const Mask& mask : masks) {
             if (lane_bits(bits) == 16) apply_plainly<std::uint16_t>(expected, mask, bits);
             if (lane_bits(bits) == 32) apply_plainly<std::uint32_t>(expected, mask, bits);
