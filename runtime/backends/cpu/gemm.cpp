@@ -100,12 +100,17 @@ struct Edge {
 };
 
 // One tile: kTileRows rows by kVectors vectors, all of k. A packed panel has zeros beyond the edge.
+// The loops over its rows and vectors must unroll, or the compiler keeps the accumulators in
+// memory.
 template <int kTileRows, int kVectors, bool kWhole, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
                      const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, Edge<kWhole> edge) {
   const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
+  const std::int64_t a_row = g.a_row, a_k = g.a_k;
   Vec acc[kTileRows][kVectors];
+#pragma GCC unroll 12
   for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       acc[r][v] =
           g.accumulate ? edge.load(c + r * g.c_row + v * n, v + 1 == kVectors) : hn::Zero(kTag);
@@ -113,19 +118,24 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
   }
   for (std::int64_t k = 0; k < g.k; ++k) {
     Vec b[kVectors];
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       b[v] = kPacked ? hn::LoadU(kTag, panel + v * n) : edge.load(panel + v * n, v + 1 == kVectors);
     }
+#pragma GCC unroll 12
     for (int r = 0; r < kTileRows; ++r) {
-      const Vec x = hn::Set(kTag, a[r * g.a_row]);
+      const Vec x = hn::Set(kTag, a[r * a_row]);
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
-    a += g.a_k;
+    a += a_k;
     panel += b_row;
   }
   const Vec low = hn::Set(kTag, g.low), high = hn::Set(kTag, g.high);
+#pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) {
     const Vec offset = bias ? edge.load(bias + v * n, v + 1 == kVectors) : hn::Zero(kTag);
+#pragma GCC unroll 12
     for (int r = 0; r < kTileRows; ++r) {
       Vec y = acc[r][v];
       if (bias) y = hn::Add(y, offset);
