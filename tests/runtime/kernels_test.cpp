@@ -66,7 +66,9 @@ void add_convolutions(std::vector<Case>& cases) {
       {{2, 7, 6, 3}, 3, 3, 8, 1, 1, 1},     {{1, 9, 9, 16}, 3, 3, 33, 2, 1, 1},
       {{2, 5, 5, 20}, 1, 1, 40, 1, 0, 1},   {{1, 8, 8, 4}, 1, 1, 5, 2, 0, 1},
       {{1, 10, 11, 2}, 3, 2, 7, 1, 2, 2},   {{3, 4, 4, 1}, 4, 4, 2, 1, 0, 1},
-      {{1, 40, 40, 50}, 3, 3, 10, 1, 1, 1}, {{1, 1, 1, 3}, 3, 3, 4, 1, 1, 1}};
+      {{1, 40, 40, 50}, 3, 3, 10, 1, 1, 1}, {{1, 1, 1, 3}, 3, 3, 4, 1, 1, 1},
+      {{9, 28, 28, 1}, 5, 5, 6, 1, 2, 1},   {{3, 20, 37, 3}, 3, 3, 8, 2, 1, 1},
+      {{1, 33, 40, 2}, 3, 3, 5, 3, 4, 2},   {{2, 6, 90, 4}, 2, 3, 7, 1, 0, 1}};
   for (std::size_t i = 0; i < geometries.size(); ++i) {
     const Geometry e = geometries[i];
     const auto conv = [e](Graph& g, bool constant) {
@@ -201,7 +203,7 @@ void add_others(std::vector<Case>& cases) {
   }
   for (const std::int64_t stride : {1, 2}) {
     for (const std::int64_t pad : {0, 1}) {
-      const Shape x{2, 7, 6, 5};
+      const Shape x{2, 7, 6, stride == 1 ? 5 : 23};
       cases.push_back({concat("max_pool", stride, pad), [=](Graph& g) {
                          return max_pool(g, in(g, x), {3, 2}, window(stride, pad));
                        }});

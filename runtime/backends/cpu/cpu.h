@@ -16,6 +16,7 @@ std::span<const Kernel> depthwise_kernels();
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> movement_kernels();
+std::span<const Kernel> planar_convolution_kernels();
 std::span<const Kernel> pooling_kernels();
 std::span<const Kernel> recurrent_kernels();
 std::span<const Kernel> reduction_kernels();

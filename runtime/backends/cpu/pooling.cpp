@@ -1,11 +1,177 @@
-// Pooling, channels innermost so that the compiler vectorises over them. The gradient of max_pool
-// works an image at a time: images are independent.
+// Pooling, vectors over channels. The last vector of a pixel overlaps the one before it, so that no
+// channel count needs a tail. The gradient of max_pool works an image at a time: images are
+// independent.
 
 #include <limits>
 
 #include "runtime/backends/cpu/cpu.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/pooling.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#ifndef INK_POOLING
+#define INK_POOLING
 namespace inkling::cpu {
+namespace {
+
+// The part of a window that lies inside the image, as taps: rows [y, y_end), columns [x, x_end).
+struct Inside {
+  std::int64_t top, left;  // of the whole window, in the image
+  std::int64_t y, y_end, x, x_end;
+
+  Inside(const ops::WindowSize& s, std::int64_t oy, std::int64_t ox)
+      : top(oy * s.stride_y - s.pad_top), left(ox * s.stride_x - s.pad_left) {
+    const auto first = [](std::int64_t at, std::int64_t step) {
+      return at >= 0 ? 0 : (step - 1 - at) / step;
+    };
+    const auto end = [](std::int64_t at, std::int64_t step, std::int64_t taps, std::int64_t size) {
+      return at + (taps - 1) * step < size ? taps : (size - at + step - 1) / step;
+    };
+    y = first(top, s.dilation_y);
+    x = first(left, s.dilation_x);
+    y_end = end(top, s.dilation_y, s.kernel_height, s.height);
+    x_end = end(left, s.dilation_x, s.kernel_width, s.width);
+  }
+  bool whole(const ops::WindowSize& s) const {
+    return x == 0 && y == 0 && y_end == s.kernel_height && x_end == s.kernel_width;
+  }
+  bool empty() const { return y >= y_end || x >= x_end; }  // a window of padding alone
+  // Floats from the image's first pixel to the one under a tap.
+  std::int64_t pixel(const ops::WindowSize& s, std::int64_t ky, std::int64_t kx) const {
+    return ((top + ky * s.dilation_y) * s.width + left + kx * s.dilation_x) * s.channels;
+  }
+};
+
+}  // namespace
+}  // namespace inkling::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace inkling::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// What is done with a window and one vector of channels. kSide: of a square window that lies inside
+// the image, which unrolls the loops over its taps; 0 for any other.
+
+template <int kSide>
+Inside with_side(Inside in) {
+  if (kSide > 0) {
+    in.y = in.x = 0;
+    in.y_end = in.x_end = kSide;
+  }
+  return in;
+}
+
+// y = the largest.
+struct Largest {
+  const ops::WindowSize& s;
+  const float* image;
+  float* y;  // of the row of outputs
+
+  template <int kSide, typename Tag>
+  HWY_INLINE void run(Tag tag, const Inside& any, std::int64_t ox, std::int64_t c) const {
+    const Inside in = with_side<kSide>(any);
+    auto largest = hn::Set(tag, -std::numeric_limits<float>::infinity());
+    for (std::int64_t ky = in.y; ky < in.y_end; ++ky) {
+      const float* from = image + in.pixel(s, ky, in.x) + c;
+      for (std::int64_t kx = in.x; kx < in.x_end; ++kx, from += s.dilation_x * s.channels) {
+        const auto x = hn::LoadU(tag, from);
+        largest = hn::IfThenElse(hn::Lt(largest, x), x, largest);
+      }
+    }
+    hn::StoreU(largest, tag, y + ox * s.channels + c);
+  }
+};
+
+// dx = dy at the first largest pixel of a window that shares none with another, zero at its others.
+struct GiveToLargest {
+  const ops::WindowSize& s;
+  const float* image;
+  const float* dy;  // of the row of outputs
+  float* dx;        // of the image
+
+  template <int kSide, typename Tag>
+  HWY_INLINE void run(Tag tag, const Inside& any, std::int64_t ox, std::int64_t c) const {
+    const Inside in = with_side<kSide>(any);
+    if (in.empty()) return;
+    auto largest = hn::LoadU(tag, image + in.pixel(s, in.y, in.x) + c);
+    auto at = hn::Zero(tag);  // its place among the taps inside
+    float place = 0;
+    const std::int64_t step = s.dilation_x * s.channels;
+    for (std::int64_t ky = in.y; ky < in.y_end; ++ky) {
+      const float* from = image + in.pixel(s, ky, in.x) + c;
+      for (std::int64_t kx = in.x; kx < in.x_end; ++kx, ++place, from += step) {
+        const auto x = hn::LoadU(tag, from);
+        const auto larger = hn::Gt(x, largest);
+        largest = hn::IfThenElse(larger, x, largest);
+        at = hn::IfThenElse(larger, hn::Set(tag, place), at);
+      }
+    }
+    const auto given = hn::LoadU(tag, dy + ox * s.channels + c);
+    place = 0;
+    for (std::int64_t ky = in.y; ky < in.y_end; ++ky) {
+      float* to = dx + in.pixel(s, ky, in.x) + c;
+      for (std::int64_t kx = in.x; kx < in.x_end; ++kx, ++place, to += step) {
+        const auto here = hn::Eq(at, hn::Set(tag, place));
+        hn::StoreU(hn::IfThenElseZero(here, given), tag, to);
+      }
+    }
+  }
+};
+
+// For each vector of channels of the output pixels (oy, 0..out_width).
+template <typename Tag, typename Window>
+bool all_channels(Tag tag, const ops::WindowSize& s, std::int64_t oy, const Window& window) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  if (s.channels < lanes) return false;
+  const bool pairs = s.kernel_height == 2 && s.kernel_width == 2;
+  for (std::int64_t ox = 0; ox < s.out_width; ++ox) {
+    const Inside in(s, oy, ox);
+    const bool whole_pair = pairs && in.whole(s);
+    for (std::int64_t next = 0; next < s.channels; next += lanes) {
+      const std::int64_t c = std::min(next, s.channels - lanes);
+      if (whole_pair) {
+        window.template run<2>(tag, in, ox, c);
+      } else {
+        window.template run<0>(tag, in, ox, c);
+      }
+    }
+  }
+  return true;
+}
+
+template <typename Window>
+void each_window(const ops::WindowSize& s, std::int64_t oy, const Window& window) {
+  if (all_channels(hn::ScalableTag<float>(), s, oy, window)) return;
+  if (all_channels(hn::CappedTag<float, 8>(), s, oy, window)) return;
+  if (all_channels(hn::CappedTag<float, 4>(), s, oy, window)) return;
+  all_channels(hn::CappedTag<float, 1>(), s, oy, window);
+}
+
+void largest_row(const ops::WindowSize& s, std::int64_t oy, const float* image, float* y) {
+  each_window(s, oy, Largest{s, image, y});
+}
+
+void give_row(const ops::WindowSize& s, std::int64_t oy, const float* image, const float* dy,
+              float* dx) {
+  each_window(s, oy, GiveToLargest{s, image, dy, dx});
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace inkling::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace inkling::cpu {
+
+HWY_EXPORT(largest_row);
+HWY_EXPORT(give_row);
 
 namespace {
 
@@ -14,86 +180,68 @@ ops::WindowSize size_of(const Shape& x, const Attrs& attrs) {
   return *ops::window_size(x, kernel[0], kernel[1], attrs);
 }
 
-// Calls body(input pixel within its image) for the pixels of output pixel p's window that lie
-// inside.
-template <typename Body>
-void window_pixels(const ops::WindowSize& s, std::int64_t p, const Body& body) {
-  const std::int64_t top = p / s.out_width % s.out_height * s.stride_y - s.pad_top;
-  const std::int64_t left = p % s.out_width * s.stride_x - s.pad_left;
-  for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
-    const std::int64_t iy = top + ky * s.dilation_y;
-    if (iy < 0 || iy >= s.height) continue;
-    for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-      const std::int64_t ix = left + kx * s.dilation_x;
-      if (ix >= 0 && ix < s.width) body(iy * s.width + ix);
-    }
-  }
-}
+std::int64_t image_floats(const ops::WindowSize& s) { return s.height * s.width * s.channels; }
+std::int64_t out_row_floats(const ops::WindowSize& s) { return s.out_width * s.channels; }
 
+// Calls body(output row of all images) in parallel.
 template <typename Body>
-void each_out_pixel(const KernelArgs& args, const ops::WindowSize& s, const Body& body) {
-  const double work = static_cast<double>(s.channels * s.kernel_height * s.kernel_width) / 4;
-  args.pool.parallel_for(static_cast<std::size_t>(s.out_pixels()), grain_for(work),
+void each_out_row(const KernelArgs& args, const ops::WindowSize& s, const Body& body) {
+  const double work = static_cast<double>(s.out_width * s.channels) *
+                      static_cast<double>(s.kernel_height * s.kernel_width) / 4;
+  args.pool.parallel_for(static_cast<std::size_t>(s.batch * s.out_height), grain_for(work),
                          [&](std::size_t begin, std::size_t end, unsigned) {
-                           for (auto p = static_cast<std::int64_t>(begin);
-                                p < static_cast<std::int64_t>(end); ++p)
-                             body(p);
+                           for (auto row = static_cast<std::int64_t>(begin);
+                                row < static_cast<std::int64_t>(end); ++row)
+                             body(row);
                          });
-}
-
-const float* image_of(const ops::WindowSize& s, const float* x, std::int64_t p) {
-  return x + p / (s.out_height * s.out_width) * s.height * s.width * s.channels;
 }
 
 void max_pool_run(const KernelArgs& args) {
   const auto s = size_of(args.in[0].shape(), args.attrs);
-  each_out_pixel(args, s, [&](std::int64_t p) {
-    const float* image = image_of(s, args.in[0].as<float>(), p);
-    float* y = args.out[0].as<float>() + p * s.channels;
-    std::fill_n(y, s.channels, -std::numeric_limits<float>::infinity());
-    window_pixels(s, p, [&](std::int64_t pixel) {
-      const float* x = image + pixel * s.channels;
-      for (std::int64_t c = 0; c < s.channels; ++c) y[c] = std::max(y[c], x[c]);
-    });
+  const auto largest = HWY_DYNAMIC_DISPATCH(largest_row);
+  each_out_row(args, s, [&](std::int64_t row) {
+    largest(s, row % s.out_height, args.in[0].as<float>() + row / s.out_height * image_floats(s),
+            args.out[0].as<float>() + row * out_row_floats(s));
   });
 }
 
-constexpr std::int64_t kBlock = 32;  // channels whose largest pixels are looked for together
+// No two windows share a pixel.
+bool disjoint(const ops::WindowSize& s) {
+  return s.stride_y > (s.kernel_height - 1) * s.dilation_y &&
+         s.stride_x > (s.kernel_width - 1) * s.dilation_x;
+}
 
-// Adds dy to the first largest pixel of window p, for each of `channels` channels.
-void give_to_largest(const ops::WindowSize& s, std::int64_t p, const float* image,
-                     std::int64_t channels, const float* dy, float* dx) {
-  float largest[kBlock];
-  std::int32_t at[kBlock];
-  bool first = true;
-  window_pixels(s, p, [&](std::int64_t pixel) {
-    const float* x = image + pixel * s.channels;
-    const auto here = static_cast<std::int32_t>(pixel);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const bool larger = first || x[c] > largest[c];
-      largest[c] = larger ? x[c] : largest[c];
-      at[c] = larger ? here : at[c];
+// Windows that may share pixels: dx += dy at the first largest pixel.
+void add_row(const ops::WindowSize& s, std::int64_t oy, const float* image, const float* dy,
+             float* dx) {
+  for (std::int64_t ox = 0; ox < s.out_width; ++ox, dy += s.channels) {
+    const Inside in(s, oy, ox);
+    if (in.empty()) continue;
+    for (std::int64_t c = 0; c < s.channels; ++c) {
+      std::int64_t at = in.pixel(s, in.y, in.x);
+      for (std::int64_t ky = in.y; ky < in.y_end; ++ky) {
+        for (std::int64_t kx = in.x; kx < in.x_end; ++kx) {
+          const std::int64_t pixel = in.pixel(s, ky, kx);
+          if (image[pixel + c] > image[at + c]) at = pixel;
+        }
+      }
+      dx[at + c] += dy[c];
     }
-    first = false;
-  });
-  if (first) return;  // a window of padding alone
-  for (std::int64_t c = 0; c < channels; ++c) dx[at[c] * s.channels + c] += dy[c];
+  }
 }
 
 void max_pool_gradient_run(const KernelArgs& args) {
   const auto s = size_of(args.in[0].shape(), args.attrs);
-  const std::int64_t image_floats = s.height * s.width * s.channels,
-                     windows = s.out_height * s.out_width;
+  const auto give = disjoint(s) ? HWY_DYNAMIC_DISPATCH(give_row) : add_row;
   args.pool.parallel_for(
       static_cast<std::size_t>(s.batch), 1, [&](std::size_t begin, std::size_t end, unsigned) {
         for (auto n = static_cast<std::int64_t>(begin); n < static_cast<std::int64_t>(end); ++n) {
-          const float* image = args.in[0].as<float>() + n * image_floats;
-          float* dx = args.out[0].as<float>() + n * image_floats;
-          std::fill_n(dx, image_floats, 0.0f);
-          for (std::int64_t p = n * windows; p < (n + 1) * windows; ++p) {
-            const float* dy = args.in[1].as<float>() + p * s.channels;
-            for (std::int64_t c = 0; c < s.channels; c += kBlock)
-              give_to_largest(s, p, image + c, std::min(kBlock, s.channels - c), dy + c, dx + c);
+          const float* image = args.in[0].as<float>() + n * image_floats(s);
+          float* dx = args.out[0].as<float>() + n * image_floats(s);
+          std::fill_n(dx, image_floats(s), 0.0f);
+          for (std::int64_t oy = 0; oy < s.out_height; ++oy) {
+            give(s, oy, image, args.in[1].as<float>() + (n * s.out_height + oy) * out_row_floats(s),
+                 dx);
           }
         }
       });
@@ -102,19 +250,23 @@ void max_pool_gradient_run(const KernelArgs& args) {
 void avg_pool_run(const KernelArgs& args) {
   const auto s = size_of(args.in[0].shape(), args.attrs);
   const bool count_padding = args.attrs.integer(Attr::kCountPadding) != 0;
-  each_out_pixel(args, s, [&](std::int64_t p) {
-    const float* image = image_of(s, args.in[0].as<float>(), p);
-    float* y = args.out[0].as<float>() + p * s.channels;
-    std::fill_n(y, s.channels, 0.0f);
-    std::int64_t count = 0;
-    window_pixels(s, p, [&](std::int64_t pixel) {
-      const float* x = image + pixel * s.channels;
-      for (std::int64_t c = 0; c < s.channels; ++c) y[c] += x[c];
-      ++count;
-    });
-    if (count_padding) count = s.kernel_height * s.kernel_width;
-    const float share = 1.0f / static_cast<float>(std::max<std::int64_t>(count, 1));
-    for (std::int64_t c = 0; c < s.channels; ++c) y[c] *= share;
+  each_out_row(args, s, [&](std::int64_t row) {
+    const float* image = args.in[0].as<float>() + row / s.out_height * image_floats(s);
+    float* y = args.out[0].as<float>() + row * out_row_floats(s);
+    for (std::int64_t ox = 0; ox < s.out_width; ++ox, y += s.channels) {
+      const Inside in(s, row % s.out_height, ox);
+      std::fill_n(y, s.channels, 0.0f);
+      for (std::int64_t ky = in.y; ky < in.y_end; ++ky) {
+        for (std::int64_t kx = in.x; kx < in.x_end; ++kx) {
+          const float* x = image + in.pixel(s, ky, kx);
+          for (std::int64_t c = 0; c < s.channels; ++c) y[c] += x[c];
+        }
+      }
+      const std::int64_t inside = in.empty() ? 1 : (in.y_end - in.y) * (in.x_end - in.x);
+      const std::int64_t count = count_padding ? s.kernel_height * s.kernel_width : inside;
+      const float share = 1.0f / static_cast<float>(count);
+      for (std::int64_t c = 0; c < s.channels; ++c) y[c] *= share;
+    }
   });
 }
 
@@ -147,3 +299,4 @@ constexpr Kernel kRows[] = {
 std::span<const Kernel> pooling_kernels() { return kRows; }
 
 }  // namespace inkling::cpu
+#endif
