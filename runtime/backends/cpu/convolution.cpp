@@ -1,41 +1,25 @@
 // Dense convolution and its gradients by packed GEMM.
 //
-//   forward          a strip of output pixels is gathered into rows [pixels, kh kw in] (a 1x1
-//   kernel reads the image
-//                    itself) and multiplied by the weights [kh kw in, out]
-//   input gradient   an image at a time: rows = dy W^T, scattered back; images are independent, so
-//   no two threads add to
-//                    the same place
-//   weight gradient  a block of pixels at a time: dy is packed once and every tap multiplies its
-//   own pixels of x with
-//                    it; taps are independent
+// Forward: a strip of output pixels is gathered into rows [pixels, kh kw in] (a 1x1 kernel reads
+// the image itself) and multiplied by the weights [kh kw in, out]. Input gradient, an image at a
+// time: rows = dy W^T, scattered back. Images are independent, so no two threads add to the same
+// place. Weight gradient, a block of pixels at a time: dy is packed once and every tap multiplies
+// its own pixels of x with it. Taps are independent.
+//
 // All sums run in an order that depends on the shapes alone.
-
-#include <cstring>
 
 #include "runtime/backends/cpu/cpu.h"
 #include "runtime/backends/cpu/gemm.h"
+#include "runtime/backends/cpu/windows.h"
 
 namespace inkling::cpu {
 
 namespace {
 
-inline constexpr std::int64_t kStripPixels = 48;  // output pixels gathered at a time
-inline constexpr std::int64_t kBlockPixels =
-    1024;  // output pixels of a block of the weight gradient
+constexpr std::int64_t kStripPixels = 48;    // output pixels gathered at a time
+constexpr std::int64_t kBlockPixels = 1024;  // of a block of the weight gradient
 
-struct Size : ops::WindowSize {
-  std::int64_t out;  // output channels
-  std::int64_t taps() const { return kernel_height * kernel_width; }
-  std::int64_t row() const { return taps() * channels; }  // floats that one output pixel reads
-  bool pointwise() const {
-    return taps() == 1 && stride_y == 1 && stride_x == 1 && out_height == height &&
-           out_width == width;
-  }
-  double multiply_adds() const {
-    return static_cast<double>(out_pixels()) * static_cast<double>(row() * out);
-  }
-};
+using Size = ConvolutionSize;
 
 Size size_of(const Shape& x, std::int64_t kernel_height, std::int64_t kernel_width,
              std::int64_t out, const Attrs& attrs) {
@@ -47,144 +31,6 @@ struct Pixel {
 };
 Pixel out_pixel(const Size& s, std::int64_t p) {
   return {p / (s.out_height * s.out_width), p / s.out_width % s.out_height, p % s.out_width};
-}
-
-void advance(const Size& s, Pixel& at) {  // to the next output pixel
-  if (++at.x < s.out_width) return;
-  at.x = 0;
-  if (++at.y < s.out_height) return;
-  at.y = 0;
-  ++at.image;
-}
-
-// The taps of one kernel row that an output pixel reads inside the image: [begin, end), the first
-// at input column `x`. Empty for a kernel row outside the image.
-struct TapRun {
-  std::int64_t begin, end, x;
-};
-
-TapRun tap_run(const Size& s, std::int64_t out_x) {
-  const std::int64_t left = out_x * s.stride_x - s.pad_left;
-  if (left >= 0 && left + (s.kernel_width - 1) * s.dilation_x < s.width)
-    return {0, s.kernel_width, left};
-  const auto up = [&](std::int64_t n) { return (n + s.dilation_x - 1) / s.dilation_x; };
-  const std::int64_t begin = left >= 0 ? 0 : std::min(up(-left), s.kernel_width);
-  const std::int64_t end =
-      left >= s.width ? begin : std::clamp(up(s.width - left), begin, s.kernel_width);
-  return {begin, end, left + begin * s.dilation_x};
-}
-
-// Short runs by moves of fixed size, which the compiler inlines; the last one overlaps.
-void copy_short(const float* from, std::int64_t floats, float* to) {
-  constexpr std::int64_t kMove = 4, kShort = 64;
-  if (floats > kShort || floats < kMove) {
-    if (floats > 0) std::memcpy(to, from, static_cast<std::size_t>(floats) * sizeof(float));
-    return;
-  }
-  for (std::int64_t i = 0; i + kMove <= floats; i += kMove)
-    std::memcpy(to + i, from + i, kMove * sizeof(float));
-  std::memcpy(to + floats - kMove, from + floats - kMove, kMove * sizeof(float));
-}
-
-// Windows inside the image, of `pixels` neighbours in one row of the output.
-struct InsideRun {
-  const float* from;                        // of the first window
-  std::int64_t pixels, pixel_step;          // floats from one window to the next
-  std::int64_t kernel_rows, row_step, run;  // floats from one kernel row to the next, and of one
-};
-
-// Copies kernel rows in whole vectors: up to kFloats - run floats beyond each are read, and written
-// where the next kernel row or output pixel comes to lie.
-template <std::size_t kFloats>
-void copy_windows(const InsideRun& in, float* to) {
-  for (std::int64_t i = 0; i < in.pixels; ++i) {
-    const float* from = in.from + i * in.pixel_step;
-    for (std::int64_t ky = 0; ky < in.kernel_rows; ++ky, from += in.row_step, to += in.run)
-      std::memcpy(to, from, kFloats * sizeof(float));
-  }
-}
-
-// Gathers the output pixels from `at` on whose windows are inside the image, at most `count` and
-// not beyond their row; how many that were.
-std::int64_t gather_inside(const Size& s, const float* x, const Pixel& at, std::int64_t count,
-                           float* rows) {
-  const std::int64_t run = s.kernel_width * s.channels, vectors = (run + 7) / 8;
-  const std::int64_t top = at.y * s.stride_y - s.pad_top, left = at.x * s.stride_x - s.pad_left;
-  const std::int64_t bottom = top + (s.kernel_height - 1) * s.dilation_y;
-  if (vectors > 4 || top < 0 || left < 0 || bottom >= s.height || left + s.kernel_width > s.width)
-    return 0;
-  const std::int64_t image_row = s.width * s.channels, step = s.stride_x * s.channels;
-  const std::int64_t last = (at.image * s.height + bottom) * image_row + left * s.channels;
-  const std::int64_t room = s.batch * s.height * image_row - last - vectors * 8;
-  if (room < 0) return 0;
-  const InsideRun in{
-      .from = x + (at.image * s.height + top) * image_row + left * s.channels,
-      .pixels = std::min({count, s.out_width - at.x,
-                          (s.width - s.kernel_width - left) / s.stride_x + 1, room / step + 1}),
-      .pixel_step = step,
-      .kernel_rows = s.kernel_height,
-      .row_step = s.dilation_y * image_row,
-      .run = run};
-  constexpr void (*kCopies[])(const InsideRun&, float*) = {copy_windows<8>, copy_windows<16>,
-                                                           copy_windows<24>, copy_windows<32>};
-  kCopies[vectors - 1](in, rows);
-  return in.pixels;
-}
-
-// Gathers what output pixels [first, first + count) read: rows[count, taps * channels].
-// Neighbouring taps are neighbours in the image unless dilated.
-void gather(const Size& s, const float* x, std::int64_t first, std::int64_t count, float* rows) {
-  Pixel at = out_pixel(s, first);
-  const bool in_vectors = s.dilation_x == 1 && s.row() >= 8;
-  for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
-    // The last pixel has none behind it to write into.
-    const std::int64_t inside = in_vectors ? gather_inside(s, x, at, count - 1 - i, rows) : 0;
-    if (inside > 0) {
-      rows += inside * s.row();
-      at.x += inside - 1;
-      i += inside - 1;
-      continue;
-    }
-    const TapRun run = tap_run(s, at.x);
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky, rows += s.kernel_width * s.channels) {
-      const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
-      if (iy < 0 || iy >= s.height) {
-        std::fill_n(rows, s.kernel_width * s.channels, 0.0f);
-        continue;
-      }
-      const float* from = x + ((at.image * s.height + iy) * s.width + run.x) * s.channels;
-      std::fill_n(rows, run.begin * s.channels, 0.0f);
-      if (s.dilation_x == 1) {
-        copy_short(from, (run.end - run.begin) * s.channels, rows + run.begin * s.channels);
-      } else {
-        for (std::int64_t kx = run.begin; kx < run.end; ++kx, from += s.dilation_x * s.channels)
-          copy_short(from, s.channels, rows + kx * s.channels);
-      }
-      std::fill_n(rows + run.end * s.channels, (s.kernel_width - run.end) * s.channels, 0.0f);
-    }
-  }
-}
-
-// The inverse: adds rows to the pixels they came from.
-void scatter(const Size& s, const float* rows, std::int64_t first, std::int64_t count, float* dx) {
-  const auto add = [](const float* from, std::int64_t floats, float* to) {
-    for (std::int64_t i = 0; i < floats; ++i) to[i] += from[i];
-  };
-  Pixel at = out_pixel(s, first);
-  for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
-    const TapRun run = tap_run(s, at.x);
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky, rows += s.kernel_width * s.channels) {
-      const std::int64_t iy = at.y * s.stride_y - s.pad_top + ky * s.dilation_y;
-      if (iy < 0 || iy >= s.height) continue;
-      float* to = dx + ((at.image * s.height + iy) * s.width + run.x) * s.channels;
-      if (s.dilation_x == 1) {
-        add(rows + run.begin * s.channels, (run.end - run.begin) * s.channels, to);
-      } else {
-        for (std::int64_t kx = run.begin; kx < run.end; ++kx, to += s.dilation_x * s.channels)
-          add(rows + kx * s.channels, s.channels, to);
-      }
-    }
-  }
 }
 
 // Forward.
@@ -252,7 +98,7 @@ void forward(const KernelArgs& args) {
                              g.a = x + first * s.channels;
                              if (!s.pointwise()) {
                                float* rows = scratch + worker * rows_floats;
-                               gather(s, x, first, g.m, rows);
+                               gather_windows(s, x, first, g.m, rows);
                                g.a = rows;
                              }
                              gemm(g);
@@ -310,7 +156,7 @@ void input_gradient(const KernelArgs& args) {
                                      .panel_stride = s.out * gemm_panel_width(),
                                      .c = s.pointwise() ? dx + first * s.channels : rows,
                                      .c_row = s.row()});
-                               if (!s.pointwise()) scatter(s, rows, first, count, dx);
+                               if (!s.pointwise()) scatter_windows(s, rows, first, count, dx);
                              }
                            }
                          });
@@ -419,8 +265,8 @@ double weight_gradient_cost(const NodeSpec& node) {
 // Weight gradient with few input channels: dw = rows^T dy, with the rows gathered as for the
 // forward pass. The pixels are cut into parts, each with a sum of its own, that are added in order.
 
-constexpr std::int64_t kParts = 8, kPartStrip = 192;  // output pixels gathered at a time
-constexpr std::int64_t kPartFloatsMax = 1 << 16;      // of dw
+constexpr std::int64_t kParts = 8, kPartStrip = 64;  // output pixels gathered at a time
+constexpr std::int64_t kPartFloatsMax = 1 << 16;     // of dw
 
 bool few_channels_accepts(const NodeSpec& node) {
   if (!all_f32(node)) return false;
@@ -454,7 +300,7 @@ void few_channels_weight_gradient(const KernelArgs& args) {
       };
       for (std::int64_t first = border(part); first < border(part + 1); first += kPartStrip) {
         const std::int64_t count = std::min(kPartStrip, border(part + 1) - first);
-        gather(s, x, first, count, rows);
+        gather_windows(s, x, first, count, rows);
         gemm({.m = s.row(),
               .n = s.out,
               .k = count,

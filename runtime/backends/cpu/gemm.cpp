@@ -30,11 +30,59 @@ constexpr int kRows = 4;
 std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(kTag)); }
 std::int64_t panel_width() { return 2 * lanes(); }
 
+// Four columns of four rows of a matrix that lies column by column: four floats of each column are
+// neighbours in `from`, those of each row in `to`.
+HWY_INLINE void transpose_4x4(const float* from, std::int64_t from_step, float* to,
+                              std::int64_t to_step) {
+#if HWY_TARGET == HWY_SCALAR
+  for (std::int64_t row = 0; row < 4; ++row) {
+    for (std::int64_t j = 0; j < 4; ++j) to[row * to_step + j] = from[j * from_step + row];
+  }
+#else
+  const hn::FixedTag<float, 4> f;
+  const hn::Repartition<double, decltype(f)> pairs;
+  const auto a = hn::LoadU(f, from), b = hn::LoadU(f, from + from_step);
+  const auto c = hn::LoadU(f, from + 2 * from_step), d = hn::LoadU(f, from + 3 * from_step);
+  const auto ab_low = hn::BitCast(pairs, hn::InterleaveLower(f, a, b));
+  const auto ab_high = hn::BitCast(pairs, hn::InterleaveUpper(f, a, b));
+  const auto cd_low = hn::BitCast(pairs, hn::InterleaveLower(f, c, d));
+  const auto cd_high = hn::BitCast(pairs, hn::InterleaveUpper(f, c, d));
+  hn::StoreU(hn::BitCast(f, hn::InterleaveLower(pairs, ab_low, cd_low)), f, to);
+  hn::StoreU(hn::BitCast(f, hn::InterleaveUpper(pairs, ab_low, cd_low)), f, to + to_step);
+  hn::StoreU(hn::BitCast(f, hn::InterleaveLower(pairs, ab_high, cd_high)), f, to + 2 * to_step);
+  hn::StoreU(hn::BitCast(f, hn::InterleaveUpper(pairs, ab_high, cd_high)), f, to + 3 * to_step);
+#endif
+}
+
+// One panel of a matrix that lies column by column.
+void pack_columns(const float* b, std::int64_t n_stride, std::int64_t k, std::int64_t columns,
+                  float* packed) {
+  const std::int64_t width = panel_width();
+  std::int64_t j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    std::int64_t row = 0;
+    for (; row + 4 <= k; row += 4)
+      transpose_4x4(b + j * n_stride + row, n_stride, packed + row * width + j, width);
+    for (; row < k; ++row) {
+      for (std::int64_t i = j; i < j + 4; ++i) packed[row * width + i] = b[i * n_stride + row];
+    }
+  }
+  for (std::int64_t row = 0; row < k; ++row) {
+    for (std::int64_t i = j; i < columns; ++i) packed[row * width + i] = b[i * n_stride + row];
+    std::fill(packed + row * width + columns, packed + (row + 1) * width, 0.0f);
+  }
+}
+
 void pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
           std::int64_t n, float* packed) {
   const std::int64_t width = panel_width();
   for (std::int64_t first = 0; first < n; first += width) {
     const std::int64_t columns = std::min(width, n - first);
+    if (k_stride == 1 && n_stride != 1) {
+      pack_columns(b + first * n_stride, n_stride, k, columns, packed);
+      packed += k * width;
+      continue;
+    }
     for (std::int64_t row = 0; row < k; ++row) {
       const float* from = b + row * k_stride + first * n_stride;
       if (n_stride == 1 && columns == width) {

@@ -43,6 +43,19 @@ void sum_columns(const float* x, std::int64_t summed, std::int64_t inner, std::i
   std::copy_n(total, columns, y);
 }
 
+// Short rows, as many at a time as fit: y = the sum of all.
+void sum_short_rows(const float* x, std::int64_t summed, std::int64_t inner, float* y) {
+  const std::int64_t group = kColumns / inner, wide = group * inner;
+  float total[kColumns] = {};
+  sum_columns(x, summed / group, wide, wide, total);
+  x += summed / group * wide;
+  for (std::int64_t c = 0; c < inner; ++c) {
+    y[c] = total[c];
+    for (std::int64_t g = 1; g < group; ++g) y[c] += total[g * inner + c];
+    for (std::int64_t s = 0; s < summed % group; ++s) y[c] += x[s * inner + c];
+  }
+}
+
 float sum_row(const float* x, std::int64_t n) {
   float lane[8] = {};
   std::int64_t i = 0;
@@ -67,6 +80,8 @@ void run(const KernelArgs& args) {
           const float* from = x + o * s.summed * s.inner + column;
           if (s.inner == 1) {
             y[o] = sum_row(from, s.summed);
+          } else if (2 * s.inner <= kColumns) {
+            sum_short_rows(from, s.summed, s.inner, y + o * s.inner);
           } else {
             sum_columns(from, s.summed, s.inner, std::min(kColumns, s.inner - column),
                         y + o * s.inner + column);
