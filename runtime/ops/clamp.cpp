@@ -37,7 +37,7 @@ void clamp_reference(const KernelArgs& args) {
 
 void clamp_derivative(Adjoint& a) {
   a.set(0,
-        clamp_gradient(a.graph, a.input(0), a.cotangent(), a.attrs().real(Attr::kMin, -kInfinity),
+        clamp_gradient(a.graph, a.output(), a.cotangent(), a.attrs().real(Attr::kMin, -kInfinity),
                        a.attrs().real(Attr::kMax, kInfinity)));
 }
 
