@@ -12,7 +12,7 @@
 namespace inkling::cpu {
 
 std::span<const Kernel> convolution_kernels();
-std::span<const Kernel> depthwise_gradient_kernels();
+std::span<const Kernel> depthwise_weight_gradient_kernels();
 std::span<const Kernel> depthwise_kernels();
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_kernels();

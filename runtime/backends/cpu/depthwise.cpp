@@ -1,6 +1,8 @@
-// Depthwise convolution, forward: vectors run over channels, the taps of an output pixel are summed
-// in registers. The last vector of a pixel overlaps the one before it, so that no channel count
-// needs a tail.
+// Depthwise convolution and its input gradient: each pixel of the result sums over its taps in
+// registers, vectors run over channels. The last vector of a pixel overlaps the one before it, so
+// that no channel count needs a tail.
+
+#include <array>
 
 #include "runtime/backends/cpu/cpu.h"
 
@@ -9,6 +11,35 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#ifndef INK_DEPTHWISE
+#define INK_DEPTHWISE
+namespace inkling::cpu {
+namespace {
+
+constexpr std::int64_t kTapsMax = 64;
+
+// What a pixel of the result sums over.
+struct Taps {
+  struct Tap {
+    std::int64_t from, weight;  // floats beyond the pixel's place in the source, and in the weights
+  };
+  std::array<Tap, kTapsMax> tap;
+  std::size_t count = 0;
+  void add(std::int64_t from, std::int64_t weight) { tap[count++] = {from, weight}; }
+};
+
+// Neighbours in a row of the result with the same taps.
+struct Run {
+  const float* from;  // the first pixel's place in the source
+  std::int64_t step;  // floats from one pixel's place to the next one's
+  std::int64_t pixels;
+  float* to;
+};
+
+}  // namespace
+}  // namespace inkling::cpu
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace inkling::cpu {
 namespace HWY_NAMESPACE {
@@ -16,50 +47,32 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One vector of channels of the output pixels (oy, 0..out_width) of an image.
 template <typename Tag>
-HWY_INLINE void channel_row(Tag tag, const ops::WindowSize& s, const ops::Epilogue<float>& epilogue,
-                            bool clamp, const float* image, const float* weights, std::int64_t oy,
-                            std::int64_t c, float* y) {
-  const auto low = hn::Set(tag, epilogue.low), high = hn::Set(tag, epilogue.high);
-  const auto bias = epilogue.bias ? hn::LoadU(tag, epilogue.bias + c) : hn::Zero(tag);
-  const std::int64_t top = oy * s.stride_y - s.pad_top;
-  for (std::int64_t ox = 0; ox < s.out_width; ++ox) {
-    const std::int64_t left = ox * s.stride_x - s.pad_left;
-    auto acc = bias;
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
-      const std::int64_t iy = top + ky * s.dilation_y;
-      if (iy < 0 || iy >= s.height) continue;
-      const float* row = image + iy * s.width * s.channels + c;
-      const float* w = weights + ky * s.kernel_width * s.channels + c;
-      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-        const std::int64_t ix = left + kx * s.dilation_x;
-        if (ix < 0 || ix >= s.width) continue;
-        acc = hn::MulAdd(hn::LoadU(tag, row + ix * s.channels), hn::LoadU(tag, w + kx * s.channels),
-                         acc);
-      }
-    }
-    if (clamp) acc = hn::Min(hn::Max(acc, low), high);
-    hn::StoreU(acc, tag, y + ox * s.channels + c);
-  }
-}
-
-template <typename Tag>
-bool all_channels(Tag tag, const ops::WindowSize& s, const ops::Epilogue<float>& epilogue,
-                  bool clamp, const float* image, const float* weights, std::int64_t oy, float* y) {
+bool sum_channels(Tag tag, const Taps& taps, Run run, const float* weights, std::int64_t channels,
+                  const ops::Epilogue<float>& epilogue) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
-  if (s.channels < lanes) return false;
-  for (std::int64_t c = 0; c < s.channels; c += lanes) {
-    channel_row(tag, s, epilogue, clamp, image, weights, oy, std::min(c, s.channels - lanes), y);
+  if (channels < lanes) return false;
+  const auto low = hn::Set(tag, epilogue.low), high = hn::Set(tag, epilogue.high);
+  for (std::int64_t i = 0; i < run.pixels; ++i, run.from += run.step, run.to += channels) {
+    for (std::int64_t next = 0; next < channels; next += lanes) {
+      const std::int64_t c = std::min(next, channels - lanes);
+      auto acc = epilogue.bias ? hn::LoadU(tag, epilogue.bias + c) : hn::Zero(tag);
+      for (std::size_t t = 0; t < taps.count; ++t) {
+        acc = hn::MulAdd(hn::LoadU(tag, run.from + taps.tap[t].from + c),
+                         hn::LoadU(tag, weights + taps.tap[t].weight + c), acc);
+      }
+      hn::StoreU(hn::Min(hn::Max(acc, low), high), tag, run.to + c);
+    }
   }
   return true;
 }
 
-void row(const ops::WindowSize& s, const ops::Epilogue<float>& epilogue, bool clamp,
-         const float* image, const float* weights, std::int64_t oy, float* y) {
-  if (all_channels(hn::ScalableTag<float>(), s, epilogue, clamp, image, weights, oy, y)) return;
-  if (all_channels(hn::CappedTag<float, 4>(), s, epilogue, clamp, image, weights, oy, y)) return;
-  all_channels(hn::CappedTag<float, 1>(), s, epilogue, clamp, image, weights, oy, y);
+void sum_taps(const Taps& taps, const Run& run, const float* weights, std::int64_t channels,
+              const ops::Epilogue<float>& epilogue) {
+  if (sum_channels(hn::ScalableTag<float>(), taps, run, weights, channels, epilogue)) return;
+  if (sum_channels(hn::CappedTag<float, 8>(), taps, run, weights, channels, epilogue)) return;
+  if (sum_channels(hn::CappedTag<float, 4>(), taps, run, weights, channels, epilogue)) return;
+  sum_channels(hn::CappedTag<float, 1>(), taps, run, weights, channels, epilogue);
 }
 
 }  // namespace
@@ -70,46 +83,153 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace inkling::cpu {
 
-HWY_EXPORT(row);
+HWY_EXPORT(sum_taps);
 
 namespace {
 
-ops::WindowSize size_of(const Shape& x, const Shape& w, const Attrs& attrs) {
-  return *ops::window_size(x, w[0], w[1], attrs);
+double row_work(const ops::WindowSize& s) {
+  return static_cast<double>(s.width * s.channels * s.kernel_height * s.kernel_width) / 8;
 }
 
-void forward(const KernelArgs& args) {
-  const ops::WindowSize s = size_of(args.in[0].shape(), args.in[1].shape(), args.attrs);
-  const auto epilogue = ops::Epilogue<float>::of(args);
-  const bool clamp = args.attrs.has(Attr::kMin);
-  const float* x = args.in[0].as<float>();
-  const float* weights = args.in[1].as<float>();
-  float* y = args.out[0].as<float>();
-  const auto row_of = HWY_DYNAMIC_DISPATCH(row);
-  const double row_work =
-      static_cast<double>(s.out_width * s.channels * s.kernel_height * s.kernel_width) / 8;
-  args.pool.parallel_for(
-      static_cast<std::size_t>(s.batch * s.out_height), grain_for(row_work),
-      [&](std::size_t begin, std::size_t end, unsigned) {
-        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
-          const float* image = x + r / s.out_height * s.height * s.width * s.channels;
-          row_of(s, epilogue, clamp, image, weights, r % s.out_height,
-                 y + r * s.out_width * s.channels);
-        }
-      });
-}
-
-double cost(const NodeSpec& node) {
-  const ops::WindowSize s = size_of(node.in[0].shape, node.in[1].shape, node.attrs);
+double seconds(const ops::WindowSize& s) {
   return simple_seconds(
       static_cast<double>(s.out_pixels() * s.channels * s.kernel_height * s.kernel_width) / 4);
 }
 
-constexpr Kernel kRows[] = {{.op = OpKind::kDepthwiseConv2d,
-                             .name = "depthwise_conv2d_rows",
-                             .accepts = all_f32,
-                             .cost = cost,
-                             .run = forward}};
+// Forward.
+
+ops::WindowSize forward_size(const Shape& x, const Shape& w, const Attrs& attrs) {
+  return *ops::window_size(x, w[0], w[1], attrs);
+}
+
+// Of output (oy, ox), and of the run of outputs from there on that inside() counts.
+Taps forward_taps(const ops::WindowSize& s, std::int64_t oy, std::int64_t ox) {
+  Taps taps;
+  for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+    const std::int64_t iy = oy * s.stride_y - s.pad_top + ky * s.dilation_y;
+    if (iy < 0 || iy >= s.height) continue;
+    for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+      const std::int64_t reach = kx * s.dilation_x - s.pad_left;
+      const std::int64_t ix = ox * s.stride_x + reach;
+      if (ix >= 0 && ix < s.width)
+        taps.add((iy * s.width + reach) * s.channels, (ky * s.kernel_width + kx) * s.channels);
+    }
+  }
+  return taps;
+}
+
+// How many outputs from ox on have all columns of their windows inside the image.
+std::int64_t inside(const ops::WindowSize& s, std::int64_t ox) {
+  const std::int64_t left = ox * s.stride_x - s.pad_left;
+  const std::int64_t room = s.width - 1 - (s.kernel_width - 1) * s.dilation_x - left;
+  if (left < 0 || room < 0) return 0;
+  return std::min(s.out_width - ox, room / s.stride_x + 1);
+}
+
+void forward(const KernelArgs& args) {
+  const ops::WindowSize s = forward_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
+  const auto epilogue = ops::Epilogue<float>::of(args);
+  const float* weights = args.in[1].as<float>();
+  const auto sum = HWY_DYNAMIC_DISPATCH(sum_taps);
+  args.pool.parallel_for(
+      static_cast<std::size_t>(s.batch * s.out_height), grain_for(row_work(s)),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+          const float* image =
+              args.in[0].as<float>() + r / s.out_height * s.height * s.width * s.channels;
+          float* y = args.out[0].as<float>() + r * s.out_width * s.channels;
+          const std::int64_t step = s.stride_x * s.channels;
+          for (std::int64_t ox = 0; ox < s.out_width;) {
+            const std::int64_t pixels = std::max<std::int64_t>(1, inside(s, ox));
+            sum(forward_taps(s, r % s.out_height, ox),
+                {image + ox * step, step, pixels, y + ox * s.channels}, weights, s.channels,
+                epilogue);
+            ox += pixels;
+          }
+        }
+      });
+}
+
+bool forward_accepts(const NodeSpec& node) {
+  const Shape& w = node.in[1].shape;
+  return all_f32(node) && w[0] * w[1] <= kTapsMax;
+}
+
+double forward_cost(const NodeSpec& node) {
+  return seconds(forward_size(node.in[0].shape, node.in[1].shape, node.attrs));
+}
+
+// Input gradient.
+
+// Output `o` reads image pixel `i` by tap `k` where o * stride + k * dilation = i + padding.
+std::int64_t reader(std::int64_t place, std::int64_t reach, std::int64_t stride,
+                    std::int64_t outputs) {
+  const std::int64_t from = place - reach;
+  if (from < 0 || from % stride != 0) return -1;
+  return from / stride < outputs ? from / stride : -1;
+}
+
+// Of pixel (iy, ix), relative to output column ix.
+Taps gradient_taps(const ops::WindowSize& s, std::int64_t iy, std::int64_t ix) {
+  Taps taps;
+  for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
+    const std::int64_t oy = reader(iy + s.pad_top, ky * s.dilation_y, s.stride_y, s.out_height);
+    if (oy < 0) continue;
+    for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+      const std::int64_t ox = reader(ix + s.pad_left, kx * s.dilation_x, s.stride_x, s.out_width);
+      if (ox >= 0)
+        taps.add((oy * s.out_width + ox - ix) * s.channels,
+                 (ky * s.kernel_width + kx) * s.channels);
+    }
+  }
+  return taps;
+}
+
+// How many pixels from ix on are read by outputs inside for every column of the kernel.
+std::int64_t read_by_all(const ops::WindowSize& s, std::int64_t ix) {
+  const std::int64_t place = ix + s.pad_left;
+  if (s.stride_x != 1 || place < (s.kernel_width - 1) * s.dilation_x) return 0;
+  return std::min(s.width - ix, s.out_width - place);
+}
+
+void input_gradient(const KernelArgs& args) {
+  const ops::WindowSize s = forward_size(args.out[0].shape(), args.in[1].shape(), args.attrs);
+  const auto none = ops::Epilogue<float>::of(args);
+  const auto sum = HWY_DYNAMIC_DISPATCH(sum_taps);
+  args.pool.parallel_for(
+      static_cast<std::size_t>(s.batch * s.height), grain_for(row_work(s)),
+      [&](std::size_t begin, std::size_t end, unsigned) {
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+          const float* dy =
+              args.in[0].as<float>() + r / s.height * s.out_height * s.out_width * s.channels;
+          float* dx = args.out[0].as<float>() + r * s.width * s.channels;
+          for (std::int64_t ix = 0; ix < s.width;) {
+            const std::int64_t pixels = std::max<std::int64_t>(1, read_by_all(s, ix));
+            sum(gradient_taps(s, r % s.height, ix),
+                {dy + ix * s.channels, s.channels, pixels, dx + ix * s.channels},
+                args.in[1].as<float>(), s.channels, none);
+            ix += pixels;
+          }
+        }
+      });
+}
+
+double gradient_cost(const NodeSpec& node) {
+  return seconds(forward_size(node.out[0].shape, node.in[1].shape, node.attrs));
+}
+
+constexpr Kernel kRows[] = {
+    {.op = OpKind::kDepthwiseConv2d,
+     .name = "depthwise_conv2d_taps",
+     .accepts = forward_accepts,
+     .cost = forward_cost,
+     .run = forward},
+    {.op = OpKind::kDepthwiseConv2dInputGradient,
+     .name = "depthwise_conv2d_input_gradient_taps",
+     .accepts = forward_accepts,
+     .cost = gradient_cost,
+     .run = input_gradient},
+};
 
 }  // namespace
 

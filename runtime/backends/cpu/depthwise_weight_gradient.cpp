@@ -1,15 +1,11 @@
-// The gradients of a depthwise convolution: vectors run over channels.
-//
-//   input gradient   a row of the image at a time: each pixel sums, in registers, over the outputs
-//                    that read it; no two threads write the same row
-//   weight gradient  a row of outputs at a time: the taps of a kernel row stay in registers along
-//   it.
-//                    The rows are cut into parts, whose sums are added in order
+// The weight gradient of a depthwise convolution, a row of outputs at a time: vectors run over
+// channels, and the taps of a kernel row stay in registers along the row. The rows are cut into
+// parts, whose sums are added in order.
 
 #include "runtime/backends/cpu/cpu.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/backends/cpu/depthwise_gradient.cpp"
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/depthwise_weight_gradient.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -19,49 +15,6 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Row iy of the input gradient, for one vector of channels.
-template <typename Tag>
-HWY_INLINE void input_gradient_vector(Tag tag, const ops::WindowSize& s, const float* dy,
-                                      const float* weights, std::int64_t iy, std::int64_t c,
-                                      float* dx) {
-  for (std::int64_t ix = 0; ix < s.width; ++ix) {
-    // Output `o` reads here by tap `k` where o * stride + k = the padded place.
-    const std::int64_t y = iy + s.pad_top, x = ix + s.pad_left;
-    const std::int64_t first_kx = x % s.stride_x;
-    auto acc = hn::Zero(tag);
-    for (std::int64_t ky = y % s.stride_y; ky < s.kernel_height && ky <= y; ky += s.stride_y) {
-      const std::int64_t oy = (y - ky) / s.stride_y;
-      if (oy >= s.out_height) continue;
-      const float* row = dy + oy * s.out_width * s.channels + c;
-      const float* w = weights + ky * s.kernel_width * s.channels + c;
-      std::int64_t ox = (x - first_kx) / s.stride_x;
-      for (std::int64_t kx = first_kx; kx < s.kernel_width && ox >= 0; kx += s.stride_x, --ox) {
-        if (ox >= s.out_width) continue;
-        acc = hn::MulAdd(hn::LoadU(tag, row + ox * s.channels), hn::LoadU(tag, w + kx * s.channels),
-                         acc);
-      }
-    }
-    hn::StoreU(acc, tag, dx + ix * s.channels + c);
-  }
-}
-
-template <typename Tag>
-bool input_gradient_channels(Tag tag, const ops::WindowSize& s, const float* dy,
-                             const float* weights, std::int64_t iy, float* dx) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
-  if (s.channels < lanes) return false;
-  for (std::int64_t c = 0; c < s.channels; c += lanes)  // the last vector overlaps
-    input_gradient_vector(tag, s, dy, weights, iy, std::min(c, s.channels - lanes), dx);
-  return true;
-}
-
-void input_gradient_row(const ops::WindowSize& s, const float* dy, const float* weights,
-                        std::int64_t iy, float* dx) {
-  if (input_gradient_channels(hn::ScalableTag<float>(), s, dy, weights, iy, dx)) return;
-  if (input_gradient_channels(hn::CappedTag<float, 4>(), s, dy, weights, iy, dx)) return;
-  input_gradient_channels(hn::CappedTag<float, 1>(), s, dy, weights, iy, dx);
-}
 
 // One row of outputs and the image row that a kernel row reads for it.
 struct RowPair {
@@ -140,47 +93,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace inkling::cpu {
 
-HWY_EXPORT(input_gradient_row);
 HWY_EXPORT(weight_gradient_row);
 
 namespace {
 
-double row_work(const ops::WindowSize& s) {
-  return static_cast<double>(s.width * s.channels * s.kernel_height * s.kernel_width) / 8;
-}
-
 double seconds(const ops::WindowSize& s) {
   return simple_seconds(
       static_cast<double>(s.out_pixels() * s.channels * s.kernel_height * s.kernel_width) / 4);
-}
-
-ops::WindowSize input_size(const Shape& x, const Shape& w, const Attrs& attrs) {
-  return *ops::window_size(x, w[0], w[1], attrs);
-}
-
-bool input_accepts(const NodeSpec& node) {
-  if (!all_f32(node)) return false;
-  const ops::WindowSize s = input_size(node.out[0].shape, node.in[1].shape, node.attrs);
-  return s.dilation_y == 1 && s.dilation_x == 1;
-}
-
-double input_cost(const NodeSpec& node) {
-  return seconds(input_size(node.out[0].shape, node.in[1].shape, node.attrs));
-}
-
-void input_gradient(const KernelArgs& args) {
-  const ops::WindowSize s = input_size(args.out[0].shape(), args.in[1].shape(), args.attrs);
-  const auto row_of = HWY_DYNAMIC_DISPATCH(input_gradient_row);
-  args.pool.parallel_for(
-      static_cast<std::size_t>(s.batch * s.height), grain_for(row_work(s)),
-      [&](std::size_t begin, std::size_t end, unsigned) {
-        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
-          const float* dy =
-              args.in[0].as<float>() + r / s.height * s.out_height * s.out_width * s.channels;
-          row_of(s, dy, args.in[1].as<float>(), r % s.height,
-                 args.out[0].as<float>() + r * s.width * s.channels);
-        }
-      });
 }
 
 constexpr std::int64_t kParts = 16;
@@ -234,11 +153,6 @@ void weight_gradient(const KernelArgs& args) {
 }
 
 constexpr Kernel kRows[] = {
-    {.op = OpKind::kDepthwiseConv2dInputGradient,
-     .name = "depthwise_conv2d_input_gradient_rows",
-     .accepts = input_accepts,
-     .cost = input_cost,
-     .run = input_gradient},
     {.op = OpKind::kDepthwiseConv2dWeightGradient,
      .name = "depthwise_conv2d_weight_gradient_rows",
      .accepts = weight_accepts,
@@ -249,7 +163,7 @@ constexpr Kernel kRows[] = {
 
 }  // namespace
 
-std::span<const Kernel> depthwise_gradient_kernels() { return kRows; }
+std::span<const Kernel> depthwise_weight_gradient_kernels() { return kRows; }
 
 }  // namespace inkling::cpu
 #endif
