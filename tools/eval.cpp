@@ -27,9 +27,10 @@ Result<void> eval(const EvalSpec& spec, Console& console) {
     console.log().warning(concat(skipped.file, ": skipped: ", skipped.reason));
   if (set.count() == 0)
     return fail(ErrorCode::kInvalidArgument, spec.data.string(), ": no readable picture");
+  Bytes room;
   INK_TRY(const Tensor probabilities,
           classify(
-              classifier, set.count(), [&](std::size_t row) { return set.picture(row); },
+              classifier, set.count(), [&](std::size_t row) { return set.picture(row, room); },
               spec.threads));
   const Evaluation evaluation = evaluate(probabilities, set.labels);
   if (spec.json) {

@@ -172,7 +172,7 @@ Result<PictureSet> decode_entries(std::span<const Entry> entries, const PictureS
       continue;
     }
     if (set.labels.empty()) {
-      set.size = chosen_size(source.size, picture->size);
+      set.size = set.stored = chosen_size(source.size, picture->size);
       INK_CHECK_OK(expect_room(set.size, entries.size(), source.path));
       set.pixels.reserve(entries.size() * set.size.bytes());
     }
@@ -223,9 +223,8 @@ Result<PictureSet> read_idx(const PictureSource& source, const char* prefix) {
                 labels->size(), " labels");
   }
   PictureSet set;
-  const PictureSize own{images->height, images->width, images->channels};
-  set.size = chosen_size(source.size, own);
-  INK_CHECK_OK(expect_room(set.size, images->count, source.path));
+  set.stored = {images->height, images->width, images->channels};
+  set.size = chosen_size(source.size, set.stored);
   const std::size_t largest = *std::max_element(labels->begin(), labels->end());
   set.classes = source.classes;
   if (set.classes.empty() && source.path == Path(kFashionMnistFolder))
@@ -239,16 +238,7 @@ Result<PictureSet> read_idx(const PictureSource& source, const char* prefix) {
   }
   set.labels.assign(labels->begin(), labels->end());
   for (std::size_t i = 0; i < images->count; ++i) set.names.push_back(concat(prefix, " ", i));
-  if (set.size == own) {
-    set.pixels = std::move(images->pixels);
-    return set;
-  }
-  set.pixels.reserve(images->count * set.size.bytes());
-  for (std::size_t i = 0; i < images->count; ++i) {
-    const ByteSpan pixels = images->image(i);
-    const Picture fitted = fit({own, Bytes(pixels.begin(), pixels.end())}, set.size);
-    set.pixels.insert(set.pixels.end(), fitted.pixels.begin(), fitted.pixels.end());
-  }
+  set.pixels = std::move(images->pixels);
   return set;
 }
 
@@ -257,6 +247,13 @@ bool is_idx_folder(const Path& folder) {
 }
 
 }  // namespace
+
+ByteSpan PictureSet::picture(std::size_t index, Bytes& room) const {
+  const ByteSpan own = ByteSpan(pixels).subspan(index * stored.bytes(), stored.bytes());
+  if (stored == size) return own;
+  room = fit({stored, Bytes(own.begin(), own.end())}, size).pixels;
+  return room;
+}
 
 Result<PictureSet> read_pictures(const PictureSource& source) {
   if (!fs::exists(source.path)) {

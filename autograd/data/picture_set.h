@@ -1,5 +1,6 @@
 #pragma once
-// PictureSet: labelled pictures of one size, decoded and in memory.
+// PictureSet: labelled pictures of one size, decoded and in memory. Those of an IDX file, which are
+// small, are scaled when they are asked for.
 //
 //   a folder per class      DIR/cat/1.jpg, DIR/dog/2.png (classes in the order of their names)
 //   a label file            CSV with the header "file,label" or "file,label,group"; files are
@@ -27,7 +28,8 @@ struct SkippedPicture {
 };
 
 struct PictureSet {
-  PictureSize size;
+  PictureSize size;    // of every picture
+  PictureSize stored;  // as they lie in `pixels`: an IDX file's own size, else `size`
   std::vector<std::string> classes;
   std::vector<std::uint32_t> labels;  // one a picture, an index into classes
   std::vector<std::string> names;     // one a picture, for people
@@ -36,9 +38,8 @@ struct PictureSet {
   std::vector<SkippedPicture> skipped;
 
   std::size_t count() const { return labels.size(); }
-  ByteSpan picture(std::size_t index) const {
-    return ByteSpan(pixels).subspan(index * size.bytes(), size.bytes());
-  }
+  // At `size`: where it lies, or scaled into `room`.
+  ByteSpan picture(std::size_t index, Bytes& room) const;
 };
 
 struct PictureSource {

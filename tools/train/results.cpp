@@ -67,7 +67,8 @@ Result<ReportPictures> most_wrong(const Evaluation& e, const PictureSet& set,
   ReportPictures pictures{"Most wrong", {}};
   for (const std::size_t i : e.most_wrong) {
     const std::size_t row = rows.empty() ? i : rows[i];
-    const ByteSpan pixels = set.picture(row);
+    Bytes room;
+    const ByteSpan pixels = set.picture(row, room);
     INK_TRY(Bytes png, encode_png({set.size, Bytes(pixels.begin(), pixels.end())}));
     pictures.items.push_back({concat(set.names[row], ": ", set.classes[set.labels[row]],
                                      ", taken for ", set.classes[e.predicted[i]]),

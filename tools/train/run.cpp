@@ -77,9 +77,10 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
     rows.base = plan.base;
     rows.input = plan.input.name;
     rows.row_size = plan.input.size.bytes();
-    rows.fill = [&s, &plan, how = augmentation_of(s), changed = Bytes(plan.input.size.bytes())](
-                    std::size_t row, std::size_t epoch, std::span<float> to) mutable {
-      ByteSpan pixels = plan.sets.train.picture(row);
+    rows.fill = [&s, &plan, how = augmentation_of(s), room = Bytes(),
+                 changed = Bytes(plan.input.size.bytes())](std::size_t row, std::size_t epoch,
+                                                           std::span<float> to) mutable {
+      ByteSpan pixels = plan.sets.train.picture(row, room);
       if (how.any()) {
         Rng rng(s.seed, concat("augment/", row), epoch);
         augment(pixels, plan.input.size, how, rng, changed);
@@ -93,9 +94,11 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   INK_TRY(Session session, Session::create(batched ? *batched : plan.base, {.threads = s.threads}));
   std::vector<std::size_t> used = plan.train_rows;
   used.insert(used.end(), plan.validation_rows.begin(), plan.validation_rows.end());
+  Bytes room;
   INK_TRY(rows.features, compute_features(session, plan.input.name, "features", used.size(),
                                           [&](std::size_t i, std::span<float> to) {
-                                            plan.input.fill(plan.sets.train.picture(used[i]), to);
+                                            plan.input.fill(plan.sets.train.picture(used[i], room),
+                                                            to);
                                           }));
   std::vector<std::size_t> place(plan.sets.train.count());
   for (std::size_t i = 0; i < used.size(); ++i) place[used[i]] = i;
@@ -234,7 +237,8 @@ class Run {
     if (plan_->caches_features) {
       rows_.fill(row, 0, to);
     } else {
-      plan_->input.fill(plan_->sets.train.picture(row), to);
+      Bytes room;
+      plan_->input.fill(plan_->sets.train.picture(row, room), to);
     }
   }
 
@@ -379,10 +383,11 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
   }
   if (plan.sets.test) {
     const PictureSet& test = *plan.sets.test;
+    Bytes room;
     INK_TRY(const Tensor probabilities,
             classify(
-                result.classifier, test.count(), [&](std::size_t row) { return test.picture(row); },
-                settings.threads));
+                result.classifier, test.count(),
+                [&](std::size_t row) { return test.picture(row, room); }, settings.threads));
     result.test = evaluate(probabilities, test.labels);
   }
   result.seconds = seconds_since(start);
