@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "autograd/differentiate.h"
+#include "autograd/recompute.h"
 #include "runtime/ops.h"
+#include "runtime/passes/passes.h"
 
 namespace inkling {
 
@@ -67,6 +69,36 @@ Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
   return {};
 }
 
+constexpr std::size_t kSegmentsMax = 32;
+
+struct Fitted {
+  Graph graph;
+  PlanOptions plan;
+  std::size_t segments;
+};
+
+// The graph as it will be planned, within the budget.
+Result<Fitted> fit(Graph graph, const TrainSpec& spec) {
+  Fitted fitted{std::move(graph), spec.plan, 1};
+  if (spec.memory_budget_bytes == 0) return fitted;
+  if (spec.plan.optimize) {
+    INK_TRY(fitted.graph, optimize(fitted.graph));
+  }
+  fitted.plan.optimize = false;  // it would merge what is computed twice
+  INK_TRY(std::size_t least, Session::memory_bytes(fitted.graph, fitted.plan));
+  if (least <= spec.memory_budget_bytes) return fitted;
+  const Graph whole = std::move(fitted.graph);
+  for (fitted.segments = 2; fitted.segments <= kSegmentsMax; ++fitted.segments) {
+    INK_TRY(fitted.graph, recompute(whole, whole.find_output(kLossName), fitted.segments));
+    INK_TRY(const std::size_t bytes, Session::memory_bytes(fitted.graph, fitted.plan));
+    if (bytes <= spec.memory_budget_bytes) return fitted;
+    least = std::min(least, bytes);
+  }
+  return fail(ErrorCode::kResourceLimit, "trainer: takes ", least,
+              " bytes even when activations are computed again, the budget is ",
+              spec.memory_budget_bytes);
+}
+
 }  // namespace
 
 Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
@@ -85,9 +117,12 @@ Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
     offset += static_cast<std::size_t>(graph.shape(spec.train[i]).elements());
   }
   graph.output(kLossName, spec.loss);
-  INK_TRY(Session session, Session::create(graph, spec.plan));
+  INK_CHECK_OK(graph.status());
+  INK_TRY(const Fitted fitted, fit(std::move(graph), spec));
+  INK_TRY(Session session, Session::create(fitted.graph, fitted.plan));
 
   Trainer trainer(std::move(session), std::move(slices));
+  trainer.segments_ = fitted.segments;
   for (const ParameterSlice& slice : trainer.slices_) {
     INK_TRY(trainer.weights_.emplace_back(), trainer.session_.variable(slice.name));
   }

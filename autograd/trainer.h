@@ -36,6 +36,9 @@ struct TrainSpec {
   std::vector<ValueId> train;  // variables; others stay as they are
   Optimizer optimizer = Adam{};
   double clip_norm = 0;  // > 0: the gradients together are scaled down to this L2 norm
+  // > 0: where Trainer::memory_bytes() would be more, activations are computed again
+  // (autograd/recompute.h), in as few segments as that takes.
+  std::size_t memory_budget_bytes = 0;
   PlanOptions plan = {};
 };
 
@@ -54,7 +57,7 @@ struct ParameterSlice {
 class Trainer {
  public:
   // kInvalidArgument: nothing to train, a value that is not a variable, or the wrong loss.
-  // kUnsupported: no derivative.
+  // kUnsupported: no derivative. kResourceLimit: more than the budget, however much is recomputed.
   static Result<Trainer> create(Graph graph, const TrainSpec& spec);
 
   Result<TensorView> input(std::string_view name) { return session_.input(name); }
@@ -64,6 +67,7 @@ class Trainer {
 
   // Everything that training allocates: arena, weights, moments and packed constants.
   std::size_t memory_bytes() const;
+  std::size_t segments() const { return segments_; }  // 1: nothing is computed twice
 
   // The trained variables as one vector, in the order of TrainSpec::train: what federation uploads
   // and what a patch stores. set_parameters also forgets the optimizer's moments when
@@ -84,6 +88,7 @@ class Trainer {
       : session_(std::move(session)), slices_(std::move(slices)) {}
   std::size_t state_size() const;
   Session session_;
+  std::size_t segments_ = 1;
   std::vector<ParameterSlice> slices_;
   std::vector<TensorView> weights_, moments_;
   TensorView rate_, step_, loss_;

@@ -55,70 +55,108 @@ Result<TensorView> view_of(std::span<const TensorView> views, ValueId id, const 
   return views[static_cast<std::size_t>(id)];
 }
 
+NodeSpec node_spec(const Graph& graph, const Node& node, std::span<const TensorSpec> in,
+                   std::span<const TensorSpec> out, unsigned threads) {
+  const bool constant =
+      node.inputs.size() > 1 && graph.value(node.inputs[1]).kind == ValueKind::kConstant;
+  return {node.op, in, out, node.attrs, constant, threads};
+}
+
+// Everything that is decided before anything is allocated.
+struct Draft {
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  struct Step {
+    std::size_t node;
+    const Kernel* kernel;      // null: reference
+    std::size_t packed_bytes;  // of the constant weights; 0: the row does not pack them
+    std::size_t scratch;       // a lifetime, or kNone
+  };
+
+  Graph graph;
+  StoragePlan storage;
+  std::vector<Step> steps;
+  std::vector<Lifetime> lifetimes;
+  std::vector<std::size_t> value_lifetime;  // by value: a lifetime, or kNone
+  ArenaLayout layout;
+  std::size_t packed_bytes = 0;
+
+  // Chooses kernels: their scratch memory is part of the arena.
+  void choose_steps(const PlanOptions& options, unsigned threads) {
+    for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+      if (storage.view[i]) continue;
+      const Node& node = graph.nodes()[i];
+      const auto in = specs_of(graph, node.inputs);
+      const auto out = specs_of(graph, node.outputs);
+      const NodeSpec spec = node_spec(graph, node, in, out, threads);
+      const Kernel* kernel = options.reference_only ? nullptr : choose_kernel(cpu_kernels(), spec);
+      const bool packs = kernel && kernel->packed_bytes && spec.constant_weights;
+      const std::size_t packed = packs ? kernel->packed_bytes(spec) : 0;
+      const std::size_t scratch = kernel && kernel->scratch_bytes ? kernel->scratch_bytes(spec) : 0;
+      packed_bytes += packed;
+      steps.push_back({i, kernel, packed, scratch > 0 ? lifetimes.size() : kNone});
+      if (scratch > 0) lifetimes.push_back({scratch, i, i});
+    }
+  }
+
+  void lay_out() {
+    value_lifetime.assign(graph.values().size(), kNone);
+    for (std::size_t v = 0; v < graph.values().size(); ++v) {
+      const Value& value = graph.values()[v];
+      const bool in_arena = value.kind == ValueKind::kInput || value.kind == ValueKind::kResult;
+      if (!in_arena || storage.root[v] != ValueId{static_cast<std::uint32_t>(v)} ||
+          storage.last[v] < storage.first[v])
+        continue;
+      value_lifetime[v] = lifetimes.size();
+      lifetimes.push_back({value.spec.bytes(), storage.first[v], storage.last[v]});
+    }
+    layout = plan_arena(lifetimes);
+  }
+};
+
+unsigned threads_of(const PlanOptions& options) {
+  return options.executor.run != nullptr ? std::max(1u, options.executor.threads)
+                                         : std::max(1u, options.threads);
+}
+
+Result<Draft> draft(const Graph& source, const PlanOptions& options) {
+  INK_CHECK_OK(source.status());
+  Draft d;
+  if (options.optimize) {
+    INK_TRY(d.graph, optimize(source));
+  } else {
+    d.graph = source;
+  }
+  d.storage = plan_storage(d.graph);
+  d.choose_steps(options, threads_of(options));
+  d.lay_out();
+  return d;
+}
+
 }  // namespace
 
+Result<std::size_t> Session::memory_bytes(const Graph& source, const PlanOptions& options) {
+  INK_TRY(const Draft d, draft(source, options));
+  std::size_t bytes = d.layout.bytes + d.packed_bytes;
+  for (const ValueId id : d.graph.variables()) bytes += d.graph.spec(id).bytes();
+  return bytes;
+}
+
 Result<Session> Session::create(const Graph& source, const PlanOptions& options) {
-  INK_CHECK_OK(source.status());
+  INK_TRY(Draft d, draft(source, options));
   auto plan = std::make_unique<Plan>();
-  if (options.optimize) {
-    INK_TRY(plan->graph, optimize(source));
-  } else {
-    plan->graph = source;
-  }
+  plan->graph = std::move(d.graph);
   const Graph& graph = plan->graph;
   plan->pool = options.executor.run != nullptr ? std::make_unique<ThreadPool>(options.executor)
                                                : std::make_unique<ThreadPool>(options.threads);
-  const StoragePlan storage = plan_storage(graph);
-
-  // Choose kernels first: their scratch memory is part of the arena.
-  std::vector<Lifetime> lifetimes;
-  std::vector<std::size_t> scratch_lifetime;
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (storage.view[i]) continue;
-    const Node& node = graph.nodes()[i];
-    const auto in = specs_of(graph, node.inputs);
-    const auto out = specs_of(graph, node.outputs);
-    const bool constant =
-        node.inputs.size() > 1 && graph.value(node.inputs[1]).kind == ValueKind::kConstant;
-    const NodeSpec spec{node.op, in, out, node.attrs, constant, plan->pool->threads()};
-    const Kernel* kernel = options.reference_only ? nullptr : choose_kernel(cpu_kernels(), spec);
-    Plan::Step step{kernel ? kernel->run : op_def(node.op).reference,
-                    kernel,
-                    i,
-                    0,
-                    in.size(),
-                    out.size(),
-                    nullptr,
-                    nullptr};
-    if (kernel && kernel->packed_bytes && constant) {
-      if (const std::size_t bytes = kernel->packed_bytes(spec); bytes > 0) {
-        const Tensor& weights = *graph.value(node.inputs[1]).tensor;
-        plan->packed.push_back(allocate_aligned(bytes));
-        plan->packed_bytes += bytes;
-        kernel->pack(spec, {weights.spec(), const_cast<void*>(weights.raw())},
-                     plan->packed.back().get());
-        step.packed = plan->packed.back().get();
-      }
-    }
-    const std::size_t scratch = kernel && kernel->scratch_bytes ? kernel->scratch_bytes(spec) : 0;
-    scratch_lifetime.push_back(scratch > 0 ? lifetimes.size() : static_cast<std::size_t>(-1));
-    if (scratch > 0) lifetimes.push_back({scratch, i, i});
-    plan->steps.push_back(step);
-  }
-  std::vector<std::size_t> value_lifetime(graph.values().size(), static_cast<std::size_t>(-1));
-  for (std::size_t v = 0; v < graph.values().size(); ++v) {
-    const Value& value = graph.values()[v];
-    const bool in_arena = value.kind == ValueKind::kInput || value.kind == ValueKind::kResult;
-    if (!in_arena || storage.root[v] != ValueId{static_cast<std::uint32_t>(v)} ||
-        storage.last[v] < storage.first[v])
-      continue;
-    value_lifetime[v] = lifetimes.size();
-    lifetimes.push_back({value.spec.bytes(), storage.first[v], storage.last[v]});
-  }
-  const ArenaLayout layout = plan_arena(lifetimes);
-  plan->arena = allocate_aligned(layout.bytes);
-  plan->arena_bytes = layout.bytes;
-  plan->arena_lower_bound = inkling::arena_lower_bound(lifetimes);
+  INK_INVARIANT(plan->pool->threads() == threads_of(options));
+  plan->arena = allocate_aligned(d.layout.bytes);
+  plan->arena_bytes = d.layout.bytes;
+  plan->arena_lower_bound = inkling::arena_lower_bound(d.lifetimes);
+  plan->packed_bytes = d.packed_bytes;
+  const auto address = [&](std::size_t lifetime) {
+    return lifetime == Draft::kNone ? nullptr : plan->arena.get() + d.layout.offsets[lifetime];
+  };
 
   // Every value gets its address.
   plan->views.resize(graph.values().size());
@@ -130,27 +168,40 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
     const Value& value = graph.values()[v];
     if (value.kind == ValueKind::kConstant) {
       plan->views[v] = {value.spec, const_cast<void*>(value.tensor->raw())};
-    } else if (value_lifetime[v] != static_cast<std::size_t>(-1)) {
-      plan->views[v] = {value.spec, plan->arena.get() + layout.offsets[value_lifetime[v]]};
+    } else if (d.value_lifetime[v] != Draft::kNone) {
+      plan->views[v] = {value.spec, address(d.value_lifetime[v])};
     }
   }
   for (std::size_t v = 0; v < graph.values().size(); ++v) {
-    const auto root = static_cast<std::size_t>(storage.root[v]);
+    const auto root = static_cast<std::size_t>(d.storage.root[v]);
     plan->views[v] = {graph.values()[v].spec, plan->views[root].data};
   }
-  for (std::size_t s = 0; s < plan->steps.size(); ++s) {
-    Plan::Step& step = plan->steps[s];
+  for (const Draft::Step& step : d.steps) {
     const Node& node = graph.nodes()[step.node];
-    step.first_operand = plan->operands.size();
-    for (const ValueId id : node.inputs)
-      plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);
-    for (const ValueId id : node.outputs)
-      plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);
-    if (scratch_lifetime[s] != static_cast<std::size_t>(-1)) {
-      step.scratch = plan->arena.get() + layout.offsets[scratch_lifetime[s]];
+    const std::byte* packed = nullptr;
+    if (step.packed_bytes > 0) {
+      const auto in = specs_of(graph, node.inputs), out = specs_of(graph, node.outputs);
+      const Tensor& weights = *graph.value(node.inputs[1]).tensor;
+      plan->packed.push_back(allocate_aligned(step.packed_bytes));
+      step.kernel->pack(node_spec(graph, node, in, out, plan->pool->threads()),
+                        {weights.spec(), const_cast<void*>(weights.raw())},
+                        plan->packed.back().get());
+      packed = plan->packed.back().get();
+    }
+    plan->steps.push_back({.run = step.kernel ? step.kernel->run : op_def(node.op).reference,
+                           .kernel = step.kernel,
+                           .node = step.node,
+                           .first_operand = plan->operands.size(),
+                           .inputs = node.inputs.size(),
+                           .outputs = node.outputs.size(),
+                           .scratch = address(step.scratch),
+                           .packed = packed});
+    for (const auto* ids : {&node.inputs, &node.outputs}) {
+      for (const ValueId id : *ids)
+        plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);
     }
   }
-  for (const Update& copy : storage.copies) {
+  for (const Update& copy : d.storage.copies) {
     const TensorView to = plan->views[static_cast<std::size_t>(copy.variable)];
     plan->copies.push_back(
         {to.data, plan->views[static_cast<std::size_t>(copy.value)].data, to.spec.bytes()});

@@ -34,6 +34,8 @@ struct PlanOptions {
 class Session {
  public:
   static Result<Session> create(const Graph& graph, const PlanOptions& options = {});
+  // What create() would allocate for it: arena, variables and packed constants.
+  static Result<std::size_t> memory_bytes(const Graph& graph, const PlanOptions& options = {});
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
