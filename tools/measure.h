@@ -13,4 +13,7 @@ double seconds_since(SteadyTime start);
 // that was more (Linux keeps the mark across exec). 0 where it is not known.
 double peak_rss_mb();
 
+// The memory that this process holds now, in bytes; 0 where it is not known.
+std::size_t resident_bytes();
+
 }  // namespace inkling::tools

@@ -143,7 +143,9 @@ void add_how(CLI::App& app, TrainSettings& s) {
   app.add_option("--label-smoothing", s.label_smoothing, "Share of each target spread evenly")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 0.9));
-  app.add_option("--memory", s.memory_mb, "Refuse to train in more")->type_name("MB");
+  app.add_option("--memory", s.memory_mb,
+                 "Most that the process may hold: activations are computed again to fit")
+      ->type_name("MB");
   app.add_option("--seed", s.seed, "Of weights, order, split and augmentation")
       ->type_name("N")
       ->capture_default_str();

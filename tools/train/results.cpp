@@ -46,6 +46,7 @@ Json estimate_json(const TrainSettings& s, const TrainPlan& plan, const TrainEst
           {"base_parameters", plan.base_parameters},
           {"trained_parameters", e.trained_parameters},
           {"memory_mb", megabytes(e.memory_bytes)},
+          {"recomputed_segments", e.segments - 1},
           {"train_pictures", plan.train_rows.size()},
           {"validation_pictures", plan.validation_rows.size()},
           {"steps", e.steps}};
@@ -162,9 +163,12 @@ std::string explain_text(const TrainSettings& s, const TrainPlan& plan, const Tr
                 plan.sets.train.skipped.size(), " skipped\n", "trained: ", choice_of(s), ", ",
                 e.trained_parameters, " numbers",
                 plan.caches_features ? "; the base runs once over the pictures" : "", "\n",
-                "memory: ", format_number(megabytes(e.memory_bytes)), " MB\n", "time: ", e.steps,
-                " steps of ", format_number(e.step_seconds * 1000), " ms, together ",
-                format_number(e.step_seconds * static_cast<double>(e.steps)), " s\n");
+                "memory: ", format_number(megabytes(e.memory_bytes)), " MB",
+                e.segments > 1 ? concat(", activations computed again in ", e.segments, " segments")
+                               : std::string(),
+                "\n", "time: ", e.steps, " steps of ", format_number(e.step_seconds * 1000),
+                " ms, together ", format_number(e.step_seconds * static_cast<double>(e.steps)),
+                " s\n");
 }
 
 std::string explain_json(const TrainSettings& s, const TrainPlan& plan, const TrainEstimate& e) {

@@ -113,6 +113,20 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   return rows;
 }
 
+// What --memory leaves for the trainer: beside it are the pictures and the base, which are here
+// already, and at the end of an epoch the copies of the trained weights in the validated model, the
+// best ones and the checkpoint.
+Result<std::size_t> trainer_budget(const TrainSettings& s, const TrainingGraph& training) {
+  constexpr std::size_t kCopies = 10;
+  if (s.memory_mb == 0) return std::size_t{0};
+  std::size_t beside = resident_bytes();
+  for (const ValueId id : training.train) beside += kCopies * training.graph.spec(id).bytes();
+  const std::size_t limit = s.memory_mb * 1'000'000;
+  if (beside < limit) return limit - beside;
+  return fail(ErrorCode::kResourceLimit, "train: pictures, base and checkpoint take ",
+              beside / 1'000'000, " MB, --memory allows ", s.memory_mb);
+}
+
 class Run {
  public:
   static Result<Run> create(const TrainSettings& s, const TrainPlan& plan) {
@@ -123,29 +137,31 @@ class Run {
     const std::size_t batch = std::min(s.batch, plan.train_rows.size());
     INK_TRY(TrainingGraph training,
             training_graph(rows.base, static_cast<std::int64_t>(batch), spec));
+    INK_TRY(const std::size_t budget, trainer_budget(s, training));
     const Optimizer optimizer =
         s.optimizer == "sgd"
             ? Optimizer(Sgd{.momentum = s.momentum, .weight_decay = s.weight_decay})
             : Optimizer(Adam{.weight_decay = s.weight_decay});
-    INK_TRY(Trainer trainer,
-            Trainer::create(std::move(training.graph), {.loss = training.loss,
-                                                        .train = training.train,
-                                                        .optimizer = optimizer,
-                                                        .clip_norm = s.clip_norm,
-                                                        .plan = {.threads = s.threads}}));
-    const std::size_t limit = s.memory_mb * 1'000'000;
-    if (limit > 0 && trainer.memory_bytes() > limit) {
-      return fail(ErrorCode::kResourceLimit, "train: a batch of ", batch, " takes ",
-                  trainer.memory_bytes() / 1'000'000, " MB, --memory allows ", s.memory_mb,
-                  ": lower --batch or train less of the base");
+    auto trainer = Trainer::create(std::move(training.graph), {.loss = training.loss,
+                                                               .train = training.train,
+                                                               .optimizer = optimizer,
+                                                               .clip_norm = s.clip_norm,
+                                                               .memory_budget_bytes = budget,
+                                                               .plan = {.threads = s.threads}});
+    if (!trainer && trainer.error().code == ErrorCode::kResourceLimit) {
+      return fail(ErrorCode::kResourceLimit, "train: a batch of ", batch, ": ",
+                  trainer.error().message,
+                  ": raise --memory, lower --batch or train less of the base");
     }
-    return Run(s, plan, std::move(rows), spec, batch, std::move(trainer));
+    INK_TRY(Trainer made, std::move(trainer));
+    return Run(s, plan, std::move(rows), spec, batch, std::move(made));
   }
 
   TrainEstimate estimate() const {
     return {.trained_parameters = trainer_.parameter_count(),
             .memory_bytes = trainer_.memory_bytes(),
-            .steps = steps_per_epoch() * settings_->epochs};
+            .steps = steps_per_epoch() * settings_->epochs,
+            .segments = trainer_.segments()};
   }
   std::size_t steps_per_epoch() const { return plan_->train_rows.size() / batch_; }
   Trainer& trainer() { return trainer_; }
@@ -201,8 +217,8 @@ class Run {
   Result<Evaluation> validate(std::span<const std::size_t> rows) const {
     const auto parameters = trainer_.get_parameters();
     INK_TRY(const Graph graph, trained_graph(rows_.base, spec_, values(parameters)));
-    const auto batched =
-        with_batch(graph, static_cast<std::int64_t>(std::min(batch_, rows.size())));
+    const std::size_t batch = settings_->memory_mb > 0 ? 1 : std::min(batch_, rows.size());
+    const auto batched = with_batch(graph, static_cast<std::int64_t>(batch));
     INK_TRY(Session session,
             Session::create(batched ? *batched : graph, {.threads = settings_->threads}));
     std::vector<std::uint32_t> labels;

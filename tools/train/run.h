@@ -31,7 +31,8 @@ Result<TrainPlan> plan_training(const TrainSettings& settings);
 
 struct TrainEstimate {
   std::size_t trained_parameters = 0, memory_bytes = 0, steps = 0;
-  double step_seconds = 0;  // measured; 0 unless asked for
+  std::size_t segments = 1;  // more: activations are computed again, segment by segment
+  double step_seconds = 0;   // measured; 0 unless asked for
 };
 
 // What training would take, by planning it and timing a few steps; nothing is written.

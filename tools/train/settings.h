@@ -35,7 +35,7 @@ struct TrainSettings {
   std::string optimizer = "adam", schedule = "cosine";
   double rate = 1e-3, warmup = 0, momentum = 0.9, weight_decay = 0, clip_norm = 0,
          label_smoothing = 0;
-  std::size_t memory_mb = 0;  // refuse what needs more; 0: no limit
+  std::size_t memory_mb = 0;  // of the whole process; 0: no limit
   std::uint64_t seed = 1;
   unsigned threads = 2;
 

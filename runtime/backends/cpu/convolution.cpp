@@ -254,42 +254,48 @@ void weight_gradient(const KernelArgs& args) {
 }
 
 // A tap's product has as many rows as there are input channels: few of them leave a tile's
-// registers empty.
+// registers empty. Packing costs a tenth.
 double weight_gradient_cost(const NodeSpec& node) {
   const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
   constexpr double kFullTile = 12;
-  return gemm_seconds(s.multiply_adds()) *
+  return gemm_seconds(s.multiply_adds()) * 1.1 *
          std::max(1.0, kFullTile / static_cast<double>(s.channels));
 }
 
-// Weight gradient with few input channels: dw = rows^T dy, with the rows gathered as for the
-// forward pass. The pixels are cut into parts, each with a sum of its own, that are added in order.
+// Weight gradient of few weights: dw = rows^T dy, with the rows gathered as for the forward pass (a
+// 1x1 kernel reads the image itself). The pixels are cut into parts, each with a sum of its own,
+// that are added in order.
 
 constexpr std::int64_t kParts = 8, kPartStrip = 64;  // output pixels gathered at a time
-constexpr std::int64_t kPartFloatsMax = 1 << 16;     // of dw
+constexpr std::int64_t kPartStripPointwise = 256;
+constexpr std::int64_t kPartFloatsMax = 1 << 16;  // of dw
 
-bool few_channels_accepts(const NodeSpec& node) {
-  if (!all_f32(node)) return false;
-  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
-  return !s.pointwise() && s.row() * s.out <= kPartFloatsMax;
+// Of one thread's gathered rows.
+std::size_t part_rows_floats(const Size& s) {
+  return s.pointwise() ? 0 : aligned_floats(kPartStrip * s.row());
 }
 
-std::size_t few_channels_scratch(const NodeSpec& node) {
+bool parts_accepts(const NodeSpec& node) {
+  if (!all_f32(node)) return false;
   const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
-  return (aligned_floats(s.row() * s.out) * kParts +
-          aligned_floats(kPartStrip * s.row()) * node.threads) *
+  return s.row() * s.out <= kPartFloatsMax;
+}
+
+std::size_t parts_scratch(const NodeSpec& node) {
+  const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
+  return (aligned_floats(s.row() * s.out) * kParts + part_rows_floats(s) * node.threads) *
          sizeof(float);
 }
 
-void few_channels_weight_gradient(const KernelArgs& args) {
+void parts_weight_gradient(const KernelArgs& args) {
   const Size s = weight_gradient_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
   const float* x = args.in[0].as<float>();
   const float* dy = args.in[1].as<float>();
   float* sums = reinterpret_cast<float*>(args.scratch);
-  const std::size_t sum_floats = aligned_floats(s.row() * s.out),
-                    rows_floats = aligned_floats(kPartStrip * s.row());
+  const std::size_t sum_floats = aligned_floats(s.row() * s.out), rows_floats = part_rows_floats(s);
   float* scratch = sums + sum_floats * kParts;
   const std::int64_t pixels = s.out_pixels();
+  const std::int64_t strip = s.pointwise() ? kPartStripPointwise : kPartStrip;
   args.pool.parallel_for(kParts, 1, [&](std::size_t begin, std::size_t end, unsigned worker) {
     float* rows = scratch + worker * rows_floats;
     for (std::size_t part = begin; part < end; ++part) {
@@ -298,13 +304,13 @@ void few_channels_weight_gradient(const KernelArgs& args) {
       const auto border = [&](std::size_t i) {
         return pixels * static_cast<std::int64_t>(i) / kParts;
       };
-      for (std::int64_t first = border(part); first < border(part + 1); first += kPartStrip) {
-        const std::int64_t count = std::min(kPartStrip, border(part + 1) - first);
-        gather_windows(s, x, first, count, rows);
+      for (std::int64_t first = border(part); first < border(part + 1); first += strip) {
+        const std::int64_t count = std::min(strip, border(part + 1) - first);
+        if (!s.pointwise()) gather_windows(s, x, first, count, rows);
         gemm({.m = s.row(),
               .n = s.out,
               .k = count,
-              .a = rows,
+              .a = s.pointwise() ? x + first * s.channels : rows,
               .a_row = 1,
               .a_k = s.row(),
               .packed = dy + first * s.out,
@@ -325,9 +331,10 @@ void few_channels_weight_gradient(const KernelArgs& args) {
 }
 
 // Gathering a float costs about as much as multiplying it twice.
-double few_channels_cost(const NodeSpec& node) {
+double parts_cost(const NodeSpec& node) {
   const Size s = weight_gradient_size(node.in[0].shape, node.in[1].shape, node.attrs);
-  return gemm_seconds(s.multiply_adds()) * (1 + 2.0 / static_cast<double>(s.out));
+  return gemm_seconds(s.multiply_adds()) *
+         (s.pointwise() ? 1 : 1 + 2.0 / static_cast<double>(s.out));
 }
 
 constexpr Kernel kRows[] = {
@@ -352,11 +359,11 @@ constexpr Kernel kRows[] = {
      .run = weight_gradient,
      .scratch_bytes = weight_gradient_scratch},
     {.op = OpKind::kConv2dWeightGradient,
-     .name = "conv2d_weight_gradient_few_channels",
-     .accepts = few_channels_accepts,
-     .cost = few_channels_cost,
-     .run = few_channels_weight_gradient,
-     .scratch_bytes = few_channels_scratch},
+     .name = "conv2d_weight_gradient_parts",
+     .accepts = parts_accepts,
+     .cost = parts_cost,
+     .run = parts_weight_gradient,
+     .scratch_bytes = parts_scratch},
 };
 
 }  // namespace
