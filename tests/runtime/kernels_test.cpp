@@ -214,6 +214,13 @@ void add_others(std::vector<Case>& cases) {
                        [=](Graph& g) { return broadcast_to(g, in(g, to), shape); }});
     }
   }
+  // Long sums, of whole numbers so that their order does not matter.
+  for (const std::int64_t inner : {1, 3, 37, 200}) {
+    const Shape shape{2, 4100, inner};
+    cases.push_back({concat("sum_to", shape), [=](Graph& g) {
+                       return sum_to(g, floor(g, scale(g, in(g, shape), 8.0)), Shape{2, 1, inner});
+                     }});
+  }
   for (const std::int64_t axis : {0, 1, 2}) {
     cases.push_back({concat("gather", axis), [=](Graph& g) {
                        const ValueId indices =
