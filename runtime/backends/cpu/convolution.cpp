@@ -50,18 +50,25 @@ void pack_weights(const NodeSpec& node, const TensorView& weights, std::byte* pa
   gemm_pack(weights.as<float>(), s.out, 1, s.row(), s.out, reinterpret_cast<float*>(packed));
 }
 
+GemmPieces forward_pieces(const Size& s, unsigned threads) {
+  return gemm_pieces(s.out_pixels(), s.out, s.row(), threads);
+}
+
+// Of one thread's gathered rows.
+std::size_t strip_floats(const Size& s, const GemmPieces& pieces) {
+  return s.pointwise() ? 0 : aligned_floats(pieces.strip * s.row());
+}
+
 std::size_t forward_scratch(const NodeSpec& node) {
   const Size s = forward_size(node.in, node.attrs);
-  const std::size_t strip =
-      s.pointwise() ? 0 : aligned_floats(kStripPixels * s.row()) * sizeof(float) * node.threads;
-  return strip + (node.constant_weights ? 0 : weight_bytes(node));
+  const std::size_t strips = strip_floats(s, forward_pieces(s, node.threads)) * node.threads;
+  return strips * sizeof(float) + (node.constant_weights ? 0 : weight_bytes(node));
 }
 
 void forward(const KernelArgs& args) {
   const Shape& w = args.in[1].shape();
   const Size s = size_of(args.in[0].shape(), w[0], w[1], w[3], args.attrs);
   const float* x = args.in[0].as<float>();
-  float* y = args.out[0].as<float>();
   float* scratch = reinterpret_cast<float*>(args.scratch);
   const float* packed = reinterpret_cast<const float*>(args.packed);
   if (!packed) {
@@ -70,35 +77,33 @@ void forward(const KernelArgs& args) {
     scratch += gemm_packed_floats(s.row(), s.out);
   }
   const auto epilogue = ops::Epilogue<float>::of(args);
-  const Gemm whole{.m = 0,
+  const Gemm whole{.m = s.out_pixels(),
                    .n = s.out,
                    .k = s.row(),
-                   .a = nullptr,
+                   .a = s.pointwise() ? x : nullptr,
                    .a_row = s.row(),
                    .a_k = 1,
                    .packed = packed,
                    .panel_stride = s.row() * gemm_panel_width(),
-                   .c = nullptr,
+                   .c = args.out[0].as<float>(),
                    .c_row = s.out,
                    .bias = epilogue.bias,
                    .clamp = args.attrs.has(Attr::kMin),
                    .low = epilogue.low,
                    .high = epilogue.high};
-  const std::int64_t pixels = s.out_pixels();
-  const auto strips = static_cast<std::size_t>((pixels + kStripPixels - 1) / kStripPixels);
-  const std::size_t rows_floats = aligned_floats(kStripPixels * s.row());
-  args.pool.parallel_for(strips,
-                         grain_for(static_cast<double>(kStripPixels * s.row() * s.out) / 10),
+  const GemmPieces pieces = forward_pieces(s, args.pool.threads());
+  const double work = s.multiply_adds() / static_cast<double>(pieces.count()) / 10;
+  args.pool.parallel_for(static_cast<std::size_t>(pieces.count()), grain_for(work),
                          [&](std::size_t begin, std::size_t end, unsigned worker) {
-                           for (std::size_t i = begin; i < end; ++i) {
-                             const std::int64_t first = static_cast<std::int64_t>(i) * kStripPixels;
-                             Gemm g = whole;
-                             g.m = std::min(kStripPixels, pixels - first);
-                             g.c = y + first * s.out;
-                             g.a = x + first * s.channels;
+                           float* rows = scratch + worker * strip_floats(s, pieces);
+                           for (auto i = static_cast<std::int64_t>(begin);
+                                i < static_cast<std::int64_t>(end); ++i) {
+                             Gemm g = gemm_piece(whole, pieces, i);
                              if (!s.pointwise()) {
-                               float* rows = scratch + worker * rows_floats;
-                               gather_windows(s, x, first, g.m, rows);
+                               // A strip's groups of panels follow each other: it is gathered for
+                               // the first.
+                               if (i % pieces.groups == 0 || i == static_cast<std::int64_t>(begin))
+                                 gather_windows(s, x, i / pieces.groups * pieces.strip, g.m, rows);
                                g.a = rows;
                              }
                              gemm(g);

@@ -257,5 +257,45 @@ void gemm_pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std
 
 void gemm(const Gemm& g) { HWY_DYNAMIC_DISPATCH(run)(g); }
 
+GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned threads) {
+  constexpr std::int64_t kCachedFloats = 1 << 17, kStripFloats = 1 << 18;
+  constexpr std::int64_t kStripMin = 48, kStripMax = 480;
+  constexpr std::int64_t kTileRows = 4;  // a strip is a whole number of them
+  const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t tallest =
+      k * n <= kCachedFloats
+          ? kStripMin
+          : std::clamp(kStripFloats / std::max<std::int64_t>(k, 1), kStripMin, kStripMax);
+  // Two pieces a thread let the faster one help out; rows in plenty give them.
+  const std::int64_t wanted = threads > 1 ? 2 * static_cast<std::int64_t>(threads) : 1;
+  std::int64_t strips = ceil_div(m, tallest);
+  if (strips < wanted) strips = std::clamp(m / kStripMin, strips, wanted);
+  strips = std::max<std::int64_t>(strips, 1);
+  GemmPieces pieces{};
+  pieces.strip = std::max(kTileRows, ceil_div(ceil_div(m, strips), kTileRows) * kTileRows);
+  pieces.strips = ceil_div(m, pieces.strip);
+  const std::int64_t panels = ceil_div(n, gemm_panel_width());
+  const std::int64_t groups =
+      std::clamp<std::int64_t>(ceil_div(wanted, std::max<std::int64_t>(pieces.strips, 1)), 1,
+                               std::max<std::int64_t>(panels, 1));
+  pieces.panels = std::max<std::int64_t>(1, ceil_div(panels, groups));
+  pieces.groups = ceil_div(panels, pieces.panels);
+  return pieces;
+}
+
+Gemm gemm_piece(const Gemm& whole, const GemmPieces& pieces, std::int64_t i) {
+  const std::int64_t row = i / pieces.groups * pieces.strip,
+                     panel = i % pieces.groups * pieces.panels;
+  const std::int64_t column = panel * gemm_panel_width();
+  Gemm g = whole;
+  g.m = std::min(pieces.strip, whole.m - row);
+  g.n = std::min(pieces.panels * gemm_panel_width(), whole.n - column);
+  if (g.a != nullptr) g.a += row * g.a_row;
+  g.packed += panel * g.panel_stride;
+  g.c += row * g.c_row + column;
+  if (g.bias != nullptr) g.bias += column;
+  return g;
+}
+
 }  // namespace inkling::cpu
 #endif

@@ -43,4 +43,19 @@ struct Gemm {
 };
 void gemm(const Gemm& g);
 
+// How a product of m rows is cut into pieces of work: strips of rows, tall where B does not stay in
+// an L2 cache, so that it streams by few times; and, where that gives the threads too few pieces,
+// groups of panels.
+struct GemmPieces {
+  std::int64_t strip;   // rows of a piece; the last may have fewer
+  std::int64_t panels;  // of a piece; the last may have fewer
+  std::int64_t strips, groups;
+
+  std::int64_t count() const { return strips * groups; }
+};
+GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned threads);
+
+// Piece i of a product.
+Gemm gemm_piece(const Gemm& whole, const GemmPieces& pieces, std::int64_t i);
+
 }  // namespace inkling::cpu

@@ -46,10 +46,7 @@ void run(const KernelArgs& args) {
   const auto s = ops::matmul_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
   const auto epilogue = ops::Epilogue<float>::of(args);
   const std::int64_t width = gemm_panel_width();
-  // Strips of rows when there are many, of panels when there are few.
-  const bool by_rows = s.m >= 2 * 24;
-  const std::int64_t strip = by_rows ? 48 : width * 4;
-  const std::int64_t extent = by_rows ? s.m : s.n;
+  const GemmPieces pieces = gemm_pieces(s.m, s.n, s.k, args.pool.threads());
   for (std::int64_t batch = 0; batch < s.batch; ++batch) {
     const float* b = args.in[1].as<float>() + batch * s.k * s.n;
     const float* packed = reinterpret_cast<const float*>(args.packed) + batch * packed_floats(s);
@@ -60,43 +57,29 @@ void run(const KernelArgs& args) {
       pack_matrix(s, b, reinterpret_cast<float*>(args.scratch));
       packed = reinterpret_cast<const float*>(args.scratch);
     }
-    Gemm g{.m = s.m,
-           .n = s.n,
-           .k = s.k,
-           .a = args.in[0].as<float>() + batch * s.m * s.k,
-           .a_row = s.transpose_a ? 1 : s.k,
-           .a_k = s.transpose_a ? s.m : 1,
-           .packed = packed,
-           .panel_stride = unpacked ? width : s.k * width,
-           .b_row = unpacked ? s.n : 0,
-           .c = args.out[0].as<float>() + batch * s.m * s.n,
-           .c_row = s.n,
-           .bias = epilogue.bias,
-           .clamp = args.attrs.has(Attr::kMin),
-           .low = epilogue.low,
-           .high = epilogue.high};
-    const double work =
-        static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
-    const auto strips = static_cast<std::size_t>((extent + strip - 1) / strip);
-    args.pool.parallel_for(
-        strips, grain_for(work / 10 / static_cast<double>(std::max<std::size_t>(strips, 1))),
-        [&](std::size_t begin, std::size_t end, unsigned) {
-          const auto first = static_cast<std::int64_t>(begin) * strip;
-          const std::int64_t count =
-              std::min(static_cast<std::int64_t>(end) * strip, extent) - first;
-          Gemm part = g;
-          if (by_rows) {
-            part.m = count;
-            part.a += first * g.a_row;
-            part.c += first * g.c_row;
-          } else {
-            part.n = count;
-            part.packed += first / width * g.panel_stride;
-            part.c += first;
-            if (part.bias) part.bias += first;
-          }
-          gemm(part);
-        });
+    const Gemm whole{.m = s.m,
+                     .n = s.n,
+                     .k = s.k,
+                     .a = args.in[0].as<float>() + batch * s.m * s.k,
+                     .a_row = s.transpose_a ? 1 : s.k,
+                     .a_k = s.transpose_a ? s.m : 1,
+                     .packed = packed,
+                     .panel_stride = unpacked ? width : s.k * width,
+                     .b_row = unpacked ? s.n : 0,
+                     .c = args.out[0].as<float>() + batch * s.m * s.n,
+                     .c_row = s.n,
+                     .bias = epilogue.bias,
+                     .clamp = args.attrs.has(Attr::kMin),
+                     .low = epilogue.low,
+                     .high = epilogue.high};
+    const double work = static_cast<double>(s.m) * static_cast<double>(s.n) *
+                        static_cast<double>(s.k) / static_cast<double>(pieces.count()) / 10;
+    args.pool.parallel_for(static_cast<std::size_t>(pieces.count()), grain_for(work),
+                           [&](std::size_t begin, std::size_t end, unsigned) {
+                             for (auto i = static_cast<std::int64_t>(begin);
+                                  i < static_cast<std::int64_t>(end); ++i)
+                               gemm(gemm_piece(whole, pieces, i));
+                           });
   }
 }
 
