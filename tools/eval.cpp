@@ -6,19 +6,20 @@
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/report.h"
+#include "tools/train/patch.h"
 #include "tools/train/results.h"
 
 namespace inkling::tools {
 namespace {
 
 struct EvalSpec {
-  Path model, data;
+  Path model, patch, data;
   unsigned threads = 2;
   bool json = false;
 };
 
 Result<void> eval(const EvalSpec& spec, Console& console) {
-  INK_TRY(const PictureClassifier classifier, open_classifier(spec.model));
+  INK_TRY(const PictureClassifier classifier, open_classifier(spec.model, spec.patch));
   INK_TRY(PictureSets sets,
           read_picture_sets(
               {.path = spec.data, .size = classifier.input.size, .classes = classifier.classes}));
@@ -53,9 +54,11 @@ Result<void> eval(const EvalSpec& spec, Console& console) {
 void add_eval(CLI::App& root, Action& chosen) {
   auto spec = std::make_shared<EvalSpec>();
   CLI::App* app = root.add_subcommand("eval", "Measure a picture classifier on labelled pictures");
-  app->add_option("model", spec->model, "Model file that train wrote")
+  app->add_option("model", spec->model, "Model file that train wrote, or the base of a patch")
       ->type_name("MODEL.ink")
       ->required();
+  app->add_option("--patch", spec->patch, "Patch that train wrote; the model is its base")
+      ->type_name("PATCH.ink");
   app->add_option("--data", spec->data,
                   "Folder per class, label file, or MNIST-like folder; of train and test, test")
       ->type_name("PATH")

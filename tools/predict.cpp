@@ -9,13 +9,13 @@
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/report.h"
-#include "tools/train/classifier.h"
+#include "tools/train/patch.h"
 
 namespace inkling::tools {
 namespace {
 
 struct PredictSpec {
-  Path model;
+  Path model, patch;
   std::vector<Path> pictures;
   std::size_t top = 3;
   unsigned threads = 1;
@@ -40,7 +40,7 @@ std::vector<std::size_t> best_first(std::span<const float> probabilities, std::s
 }
 
 Result<void> predict(const PredictSpec& spec, Console& console) {
-  INK_TRY(const PictureClassifier classifier, open_classifier(spec.model));
+  INK_TRY(const PictureClassifier classifier, open_classifier(spec.model, spec.patch));
   std::vector<Picture> pictures;
   for (const Path& path : spec.pictures) {
     INK_TRY(pictures.emplace_back(), read_fitted(path, classifier.input.size));
@@ -71,10 +71,12 @@ Result<void> predict(const PredictSpec& spec, Console& console) {
 void add_predict(CLI::App& root, Action& chosen) {
   auto spec = std::make_shared<PredictSpec>();
   CLI::App* app = root.add_subcommand("predict", "Say what a picture classifier sees");
-  app->add_option("model", spec->model, "Model file that train wrote")
+  app->add_option("model", spec->model, "Model file that train wrote, or the base of a patch")
       ->type_name("MODEL.ink")
       ->required();
   app->add_option("pictures", spec->pictures, "Picture files")->type_name("FILE...")->required();
+  app->add_option("--patch", spec->patch, "Patch that train wrote; the model is its base")
+      ->type_name("PATCH.ink");
   app->add_option("--top", spec->top, "How many classes a picture")
       ->type_name("N=3")
       ->check(CLI::Range(1, 1000));

@@ -7,6 +7,7 @@
 #include "tools/command.h"
 #include "tools/console.h"
 #include "tools/report.h"
+#include "tools/train/patch.h"
 #include "tools/train/results.h"
 
 namespace inkling::tools {
@@ -44,6 +45,10 @@ Result<void> train(const TrainCommand& command, Console& console) {
   INK_TRY(const TrainResult result, run_training(s, command.text, plan, console));
   console.progress("");
   INK_CHECK_OK(save_model(result.classifier.model, model_path));
+  if (!s.patch.empty()) {
+    INK_TRY(const Model patch, make_patch(s, result.values, result.classifier));
+    INK_CHECK_OK(save_model(patch, s.patch));
+  }
   const std::string summary = train_summary(s, plan, result);
   INK_CHECK_OK(write_file(s.out / "summary.json", as_bytes(summary)));
   INK_TRY(const std::string report, train_report(s, plan, result));
@@ -172,6 +177,8 @@ void add_train(CLI::App& root, Action& chosen) {
   apart(
       app->add_option("-o,--model", s.model, "Model file to write; model.ink in --out unless given")
           ->type_name("FILE.ink"));
+  apart(app->add_option("--patch", s.patch, "Write what was trained as a patch of the base, too")
+            ->type_name("FILE.ink"));
   apart(app->add_flag("--resume", s.resume, "Go on from the last whole epoch"));
   apart(app->add_flag("--force", s.force, "Overwrite a run and a model that are there"));
   apart(app->add_flag("--explain", command->explain, "Say what would be trained, and stop"));

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -135,6 +136,50 @@ class Train(unittest.TestCase):
             self.assertGreaterEqual(summary["validation_accuracy"], 0.75, part)
             self.assertEqual(part == "head", summary["cached_features"])
             self.good("eval", out / "model.ink", "--data", self.at / "shoes")
+
+    def test_a_patch_on_its_base_is_the_model(self):
+        base, patch, out = self.at / "base" / "model.ink", self.at / "shoes.patch.ink", self.at / "patched"
+        self.good("train", "--base", base, "--data", self.at / "shoes", "--train", "bias", "--epochs", 3,
+                  "--batch", 16, "--out", out, "--patch", patch)
+        self.assertLess(patch.stat().st_size, (out / "model.ink").stat().st_size)
+        whole = self.good("eval", out / "model.ink", "--data", self.at / "shoes", "--json")
+        self.assertEqual(whole, self.good("eval", base, "--patch", patch, "--data", self.at / "shoes", "--json"))
+        picture = next((self.at / "shoes" / "boot").iterdir())
+        self.assertEqual(self.good("predict", out / "model.ink", picture, "--json"),
+                         self.good("predict", base, "--patch", patch, picture, "--json"))
+        self.assertIn("SHA-256", self.bad("predict", out / "model.ink", "--patch", patch, picture))
+        self.assertIn("no patch", self.bad("predict", base, "--patch", out / "model.ink", picture))
+        damaged = bytearray(patch.read_bytes())
+        damaged[-9] ^= 1
+        patch.write_bytes(damaged)
+        self.assertIn("digest", self.bad("predict", base, "--patch", patch, picture))
+        self.assertIn("no base", self.bad("train", "--data", self.at / "clothes", *NETWORK, "--patch", patch,
+                                          "--out", self.at / "never"))
+
+    def test_less_memory_gives_the_same_model(self):
+        arguments = ("train", "--data", self.at / "clothes", "--epochs", 1, "--batch", 64, "--threads", 1,
+                     "--layers", "conv:16 conv:16 conv:16 conv:16 conv:16 conv:16 pool dense:16")
+        explained = (result for limit in range(40, 400, 4)
+                     for result in [(limit, run(*arguments, "--memory", limit, "--explain", "--json"))])
+        limit, said = next((limit, json.loads(result.stdout)) for limit, result in explained
+                           if result.returncode == 0)
+        self.assertGreaterEqual(said["recomputed_segments"], 1)
+        self.good(*arguments, "--out", self.at / "roomy")
+        self.good(*arguments, "--memory", limit, "--out", self.at / "tight")
+        self.assertEqual(digest(self.at / "roomy" / "model.ink"), digest(self.at / "tight" / "model.ink"))
+
+    def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(self):
+        out = self.at / "full"
+
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        result = subprocess.run([INKLING, "train", "--data", self.at / "clothes", *NETWORK, "--epochs", "1", "--out",
+                                 out], capture_output=True, text=True, check=False, preexec_fn=no_room)
+        self.assertEqual(4, result.returncode, result.stderr)
+        self.assertRegex(result.stderr, re.compile(r"\Ainkling: [^\n]+\n\Z"))
+        self.assertFalse((out / "model.ink").exists())
+        self.assertEqual([], [p for p in out.iterdir() if p.name not in ("run.toml", "checkpoint.bin")])
 
     def test_any_number_of_threads_gives_the_same_model(self):
         for threads in (1, 2):

@@ -307,6 +307,32 @@ TEST(Kernels, EveryRowAgreesWithTheReferenceOnEveryInstructionSet) {
     EXPECT_TRUE(seen.count(row.name)) << "no case runs " << row.name;
 }
 
+// A clamp inside a linear kernel must not turn the NaN of weights that went wrong into a number.
+TEST(Kernels, FusedClampsKeepNaN) {
+  const auto nan_weights = [](const Shape& shape) {
+    Tensor tensor = Tensor::zeros({DType::kF32, shape});
+    for (float& v : tensor.mutable_data<float>()) v = NAN;
+    return tensor;
+  };
+  for (std::int64_t targets = hwy::SupportedTargets() & ~HWY_SCALAR; targets != 0;
+       targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    Graph g;
+    const ValueId x = g.input("x", {DType::kF32, {1, 9, 9, 3}});
+    const ValueId wide = g.constant(nan_weights({3, 3, 3, 40}));
+    const ValueId narrow = g.constant(nan_weights({3, 3, 3, 4}));
+    const ValueId depthwise = g.constant(nan_weights({3, 3, 3}));
+    g.output("wide", relu(g, conv2d(g, x, wide, {})));
+    g.output("narrow", relu(g, conv2d(g, x, narrow, {})));
+    g.output("depthwise", relu(g, depthwise_conv2d(g, x, depthwise, {})));
+    for (const auto& values : test::run(g, {}, 1)) {
+      for (const float v : values)
+        ASSERT_TRUE(std::isnan(v)) << hwy::TargetName(targets & -targets);
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
+}
+
 // What fast approximations get wrong first: zeros, infinities, NaN, and arguments far outside the
 // range of the result.
 TEST(Kernels, ElementwiseRowsAgreeWithTheReferenceAtTheEdges) {

@@ -14,6 +14,7 @@
 #include "tools/model_source.h"
 #include "tools/report.h"
 #include "tools/train/network.h"
+#include "tools/train/patch.h"
 
 namespace inkling::tools {
 
@@ -213,6 +214,16 @@ class Run {
     return values;
   }
 
+  // The inverse.
+  std::vector<float> parameters(const TrainedValues& values) const {
+    std::vector<float> flat(trainer_.parameter_count());
+    for (const ParameterSlice& slice : trainer_.parameters()) {
+      const auto from = values.at(slice.name).data<float>();
+      std::copy(from.begin(), from.end(), flat.begin() + static_cast<std::ptrdiff_t>(slice.offset));
+    }
+    return flat;
+  }
+
   // Of rows of the training set, with the trainer's weights as they are.
   Result<Evaluation> validate(std::span<const std::size_t> rows) const {
     const auto parameters = trainer_.get_parameters();
@@ -229,9 +240,9 @@ class Run {
     return evaluate(probabilities, labels);
   }
 
-  Result<PictureClassifier> classifier(std::span<const float> parameters) const {
+  Result<PictureClassifier> classifier(const TrainedValues& values) const {
     FineTuneSpec spec = spec_;
-    INK_TRY(Graph graph, trained_graph(plan_->base, spec, values(parameters)));
+    INK_TRY(Graph graph, trained_graph(plan_->base, spec, values));
     PictureClassifier classifier;
     classifier.input = plan_->input;
     classifier.classes = plan_->sets.train.classes;
@@ -304,6 +315,8 @@ bool is_finished(const TrainSettings& s, const Checkpoint& c) {
 Result<TrainPlan> plan_training(const TrainSettings& s) {
   if (s.base.empty() == s.layers.empty())
     return fail(ErrorCode::kInvalidArgument, "train: expected either --base or --layers");
+  if (!s.patch.empty() && (s.base.empty() || s.from_scratch))
+    return fail(ErrorCode::kInvalidArgument, "--patch: what is trained from scratch has no base");
   TrainPlan plan;
   const bool all = !s.layers.empty() || s.from_scratch;
   INK_TRY(plan.choice, parse_train_choice(s.train.empty() ? (all ? "all" : "head") : s.train));
@@ -391,10 +404,14 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
   result.history = progress.history;
   result.best_epoch = progress.best_epoch;
   result.estimate = run.estimate();
-  INK_TRY(result.classifier, run.classifier(progress.best_parameters));
+  result.values = run.values(progress.best_parameters);
+  if (!settings.patch.empty()) {
+    INK_TRY(result.values, rounded_for_patch(result.values));
+  }
+  INK_TRY(result.classifier, run.classifier(result.values));
   result.parameters = numbers_in(result.classifier.model.graph);
   if (!plan.validation_rows.empty()) {
-    INK_CHECK_OK(run.trainer().set_parameters(progress.best_parameters));
+    INK_CHECK_OK(run.trainer().set_parameters(run.parameters(result.values)));
     INK_TRY(result.validation, run.validate(plan.validation_rows));
   }
   if (plan.sets.test) {

@@ -40,6 +40,7 @@ Result<TrainEstimate> estimate_training(const TrainSettings& settings, const Tra
 
 struct TrainResult {
   PictureClassifier classifier;  // of the best epoch
+  TrainedValues values;          // what was trained in it
   std::vector<EpochRecord> history;
   std::size_t best_epoch = 0;
   std::size_t parameters = 0;  // numbers in the whole classifier

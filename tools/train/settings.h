@@ -42,6 +42,7 @@ struct TrainSettings {
   // Where to.
   Path out = "build/train";
   Path model;  // empty: model.ink in `out`
+  Path patch;  // empty: none; else all values are those that a patch can hold
   bool resume = false, force = false;
 };
 

@@ -11,6 +11,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/backends/cpu/bounded-inl.h"
+
 #ifndef INK_DEPTHWISE
 #define INK_DEPTHWISE
 namespace inkling::cpu {
@@ -61,7 +63,7 @@ bool sum_channels(Tag tag, const Taps& taps, Run run, const float* weights, std:
         acc = hn::MulAdd(hn::LoadU(tag, run.from + taps.tap[t].from + c),
                          hn::LoadU(tag, weights + taps.tap[t].weight + c), acc);
       }
-      hn::StoreU(hn::Min(hn::Max(acc, low), high), tag, run.to + c);
+      hn::StoreU(bounded(acc, low, high), tag, run.to + c);
     }
   }
   return true;

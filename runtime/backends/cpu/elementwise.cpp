@@ -21,6 +21,8 @@ struct AdamRates {
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/backends/cpu/bounded-inl.h"
+
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -135,9 +137,7 @@ void binary(OpKind op, const float* a, bool a_one, const float* b, bool b_one, f
 
 void clamp_all(const float* x, float low, float high, float* y, std::int64_t n) {
   const auto lo = hn::Set(kTag, low), hi = hn::Set(kTag, high);
-  map(x, y, n, [lo, hi](auto v) {
-    return hn::IfThenElse(hn::Eq(v, v), hn::Min(hn::Max(v, lo), hi), v);  // NaN stays
-  });
+  map(x, y, n, [lo, hi](auto v) { return bounded(v, lo, hi); });
 }
 
 void clamp_gradient_all(const float* x, const float* dy, float low, float high, float* dx,

@@ -8,6 +8,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/backends/cpu/bounded-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace inkling::cpu {
 namespace HWY_NAMESPACE {
@@ -187,7 +189,7 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
     for (int r = 0; r < kTileRows; ++r) {
       Vec y = acc[r][v];
       if (bias) y = hn::Add(y, offset);
-      if (g.clamp) y = hn::Min(hn::Max(y, low), high);
+      if (g.clamp) y = bounded(y, low, high);
       edge.store(y, c + r * g.c_row + v * n, v + 1 == kVectors);
     }
   }

@@ -18,6 +18,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/backends/cpu/bounded-inl.h"
+
 #ifndef INK_PLANAR_CONVOLUTION
 #define INK_PLANAR_CONVOLUTION
 namespace inkling::cpu {
@@ -108,8 +110,8 @@ void forward_image(const Planar& s, const float* planes, const float* weights,
       HWY_ALIGN float columns[kOut][kRowStep];
 #pragma GCC unroll 8
       for (int o = 0; o < kOut; ++o) {
-        hn::Store(hn::Min(hn::Max(acc[o][0], low), high), kTag, columns[o]);
-        hn::Store(hn::Min(hn::Max(acc[o][1], low), high), kTag, columns[o] + n);
+        hn::Store(bounded(acc[o][0], low, high), kTag, columns[o]);
+        hn::Store(bounded(acc[o][1], low, high), kTag, columns[o] + n);
       }
       float* to = y + (oy * s.out_width + ox) * kOut;
       const std::int64_t count = std::min(2 * n, s.out_width - ox);
