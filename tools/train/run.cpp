@@ -21,7 +21,8 @@ namespace inkling::tools {
 namespace {
 
 constexpr std::int64_t kFeatureBatch = 16;
-constexpr std::size_t kTimedSteps = 3, kProgressEvery = 20;
+constexpr std::size_t kTimedStepsMin = 3, kProgressEvery = 20;
+constexpr double kTimedSeconds = 0.5;
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
 
 Augmentation augmentation_of(const TrainSettings& s) {
@@ -350,12 +351,17 @@ Result<TrainEstimate> estimate_training(const TrainSettings& settings, const Tra
   rows.resize(std::min(settings.batch, rows.size()));
   INK_CHECK_OK(run.fill(rows, 0));
   run.trainer().step(0);
-  const auto start = steady_now();
-  for (std::size_t i = 0; i < kTimedSteps; ++i) {
+  std::vector<double> seconds;
+  for (const auto start = steady_now();
+       seconds.size() < kTimedStepsMin || seconds_since(start) < kTimedSeconds;) {
+    const auto begin = steady_now();
     INK_CHECK_OK(run.fill(rows, 0));
     run.trainer().step(0);
+    seconds.push_back(seconds_since(begin));
   }
-  estimate.step_seconds = seconds_since(start) / kTimedSteps;
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  estimate.step_seconds = *middle;
   return estimate;
 }
 
