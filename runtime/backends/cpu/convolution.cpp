@@ -327,12 +327,7 @@ void parts_weight_gradient(const KernelArgs& args) {
       }
     }
   });
-  float* dw = args.out[0].as<float>();
-  std::copy_n(sums, s.row() * s.out, dw);
-  for (std::size_t part = 1; part < kParts; ++part) {
-    const float* sum = sums + part * sum_floats;
-    for (std::int64_t i = 0; i < s.row() * s.out; ++i) dw[i] += sum[i];
-  }
+  add_up({sums, kParts, sum_floats}, s.row() * s.out, args.out[0].as<float>());
 }
 
 // Gathering a float costs about as much as multiplying it twice.

@@ -43,4 +43,18 @@ inline std::size_t aligned_floats(std::int64_t floats) {
   return (static_cast<std::size_t>(floats) + 15) / 16 * 16;
 }
 
+// The sums of parts, each `stride` floats behind the one before it, added up in order.
+struct PartSums {
+  const float* first;
+  std::int64_t parts;
+  std::size_t stride;
+};
+inline void add_up(const PartSums& sums, std::int64_t floats, float* to) {
+  std::copy_n(sums.first, floats, to);
+  for (std::int64_t part = 1; part < sums.parts; ++part) {
+    const float* sum = sums.first + static_cast<std::size_t>(part) * sums.stride;
+    for (std::int64_t i = 0; i < floats; ++i) to[i] += sum[i];
+  }
+}
+
 }  // namespace inkling::cpu

@@ -144,12 +144,7 @@ void weight_gradient(const KernelArgs& args) {
       }
     }
   });
-  float* dw = args.out[0].as<float>();
-  std::copy_n(sums, floats, dw);
-  for (std::size_t part = 1; part < kParts; ++part) {
-    const float* sum = sums + part * sum_floats;
-    for (std::int64_t i = 0; i < floats; ++i) dw[i] += sum[i];
-  }
+  add_up({sums, kParts, sum_floats}, floats, args.out[0].as<float>());
 }
 
 constexpr Kernel kRows[] = {

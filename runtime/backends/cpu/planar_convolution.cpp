@@ -333,12 +333,7 @@ void weight_gradient(const KernelArgs& args) {
       }
     }
   });
-  float* dw = args.out[0].as<float>();
-  std::copy_n(sums, s.taps() * s.out, dw);
-  for (std::size_t part = 1; part < kParts; ++part) {
-    for (std::int64_t i = 0; i < s.taps() * s.out; ++i)
-      dw[i] += sums[part * sum_floats + static_cast<std::size_t>(i)];
-  }
+  add_up({sums, kParts, sum_floats}, s.taps() * s.out, args.out[0].as<float>());
 }
 
 double gradient_cost(const NodeSpec& node) {

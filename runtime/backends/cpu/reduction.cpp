@@ -149,10 +149,7 @@ void run(const KernelArgs& args) {
         }
       });
   if (parts == 1) return;
-  std::copy_n(sums, sum_floats, y);
-  for (std::int64_t part = 1; part < parts; ++part) {
-    for (std::int64_t j = 0; j < sum_floats; ++j) y[j] += sums[part * sum_floats + j];
-  }
+  add_up({sums, parts, static_cast<std::size_t>(sum_floats)}, sum_floats, y);
 }
 
 std::size_t scratch_bytes(const NodeSpec& node) {
