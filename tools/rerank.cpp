@@ -20,6 +20,8 @@ struct EvaluateSpec {
   std::string split = "test";
   Path report;
   StudyOptions study;
+  FederatedOptions federated;
+  bool is_federated = false;
   bool no_history = false;
   bool json = false;
 };
@@ -34,6 +36,7 @@ Result<ChoiceData> load(const std::string& name) {
 Result<void> evaluate_rerank(const EvaluateSpec& spec, Console& console) {
   StudyOptions study = spec.study;
   study.history = !spec.no_history;
+  if (spec.is_federated) study.federated = spec.federated;
   study.split = spec.split == "inner" ? Split::kInner : Split::kTest;
   const auto name = std::find(std::begin(kModelNames), std::end(kModelNames), spec.model);
   study.model = static_cast<ModelKind>(name - std::begin(kModelNames));
@@ -77,6 +80,20 @@ void add_evaluate(CLI::App& rerank, Action& chosen) {
                   "worth less by up to this share")
       ->type_name("X=0")
       ->check(CLI::Range(0.0, 1.0));
+  app->add_flag("--federated", spec->is_federated,
+                "Train as a server would that sees sums of clipped and rounded uploads alone");
+  app->add_flag("--masked", spec->federated.masked,
+                "Take these sums by secure aggregation, which changes no bit of them");
+  app->add_option("--rounds", spec->federated.rounds, "Rounds of local passes (din, edgerec)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100000));
+  app->add_option("--cohort", spec->federated.cohort, "People in such a round")
+      ->type_name("N")
+      ->check(CLI::Range(2, 2000));
+  app->add_option("--local-rate", spec->federated.local_rate, "x")->check(CLI::PositiveNumber);
+  app->add_option("--server-rate", spec->federated.server_rate, "x")->check(CLI::PositiveNumber);
+  app->add_option("--tau", spec->federated.tau, "x")->check(CLI::PositiveNumber);
+  app->add_option("--clip", spec->federated.clip_l2, "x")->check(CLI::PositiveNumber);
   app->add_flag("--no-history", spec->no_history, "Leave the history columns out");
   app->add_option("--report", spec->report, "Write a report here")->type_name("FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");

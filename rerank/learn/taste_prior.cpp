@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
+#include <numeric>
 
 #include "rerank/conditional_logit.h"
 
@@ -11,38 +12,20 @@ namespace {
 
 Eigen::Index index(std::size_t i) { return static_cast<Eigen::Index>(i); }
 
-bool teaches(const EncodedSlate& slate) {
-  return !slate.chosen.empty() && slate.chosen.size() < slate.alternatives;
-}
+constexpr double kVarianceMin = 1e-9;
 
-// The variance of each column over all rows; 1 for a column that never changes.
-Eigen::VectorXd column_variances(std::span<const std::vector<EncodedSlate>> people,
-                                 std::size_t width) {
-  Eigen::VectorXd sum = Eigen::VectorXd::Zero(index(width)), squares = sum;
-  double rows = 0;
-  for (const auto& slates : people)
-    for (const EncodedSlate& slate : slates) {
-      const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>
-          x(slate.features.data(), index(slate.alternatives), index(width));
-      sum += x.cast<double>().colwise().sum().transpose();
-      squares += x.cast<double>().array().square().matrix().colwise().sum().transpose();
-      rows += static_cast<double>(slate.alternatives);
-    }
-  const Eigen::VectorXd mean = sum / rows;
-  Eigen::VectorXd variance = squares / rows - mean.cwiseProduct(mean);
-  for (double& v : variance)
-    if (!(v > 1e-9)) v = 1;
-  return variance;
-}
-
-struct Moments {
-  Eigen::VectorXd sum;
+// Sums over people of their posteriors' means, and of their second moments.
+struct PosteriorSums {
+  Eigen::VectorXd mean;
   Eigen::MatrixXd second;
 };
 
-// Each person's posterior under the prior N(mean, covariance), as sums over people.
-Result<Moments> posterior_moments(std::span<const std::vector<EncodedSlate>> people,
-                                  const Eigen::VectorXd& mean, const Eigen::MatrixXd& covariance) {
+using Teaching = std::vector<std::vector<EncodedSlate>>;
+
+// Under the prior N(mean, covariance), each posterior by Laplace's approximation.
+Result<PosteriorSums> sum_posteriors(const Teaching& teaching, std::span<const std::size_t> people,
+                                     const Eigen::VectorXd& mean, const Eigen::MatrixXd& covariance,
+                                     const SumOverPeople& sum) {
   const Eigen::Index n = mean.size();
   const Eigen::MatrixXd precision = covariance.llt().solve(Eigen::MatrixXd::Identity(n, n));
   const ConditionalLogitOptions options{
@@ -50,41 +33,58 @@ Result<Moments> posterior_moments(std::span<const std::vector<EncodedSlate>> peo
       .towards = {mean.data(), mean.data() + n},
       .metric = {precision.data(), precision.data() + precision.size()},
       .gradient_norm_max = 1e-6};
-  Moments m{Eigen::VectorXd::Zero(n), Eigen::MatrixXd::Zero(n, n)};
-  for (const auto& slates : people) {
+  const auto term = [&](std::size_t person) -> Result<std::vector<double>> {
     INK_TRY(const ConditionalLogitFit fit,
-            fit_conditional_logit(slates, static_cast<std::size_t>(n), options));
+            fit_conditional_logit(teaching[person], static_cast<std::size_t>(n), options));
     const Eigen::Map<const Eigen::VectorXd> mode(fit.weights.data(), n);
     const Eigen::Map<const Eigen::MatrixXd> hessian(fit.hessian.data(), n, n);
-    m.sum += mode;
-    m.second += mode * mode.transpose() + hessian.llt().solve(Eigen::MatrixXd::Identity(n, n));
-  }
-  return m;
+    const Eigen::MatrixXd second =
+        mode * mode.transpose() + hessian.llt().solve(Eigen::MatrixXd::Identity(n, n));
+    std::vector<double> own = fit.weights;
+    for (Eigen::Index i = 0; i < n; ++i)
+      for (Eigen::Index j = i; j < n; ++j) own.push_back(second(i, j));
+    return own;
+  };
+  INK_TRY(const std::vector<double> total,
+          sum(people, static_cast<std::size_t>(n + n * (n + 1) / 2), term));
+  PosteriorSums sums{Eigen::Map<const Eigen::VectorXd>(total.data(), n), Eigen::MatrixXd(n, n)};
+  auto at = total.begin() + n;
+  for (Eigen::Index i = 0; i < n; ++i)
+    for (Eigen::Index j = i; j < n; ++j) sums.second(i, j) = sums.second(j, i) = *at++;
+  return sums;
 }
 
 }  // namespace
 
 Result<TastePrior> fit_taste_prior(std::span<const std::vector<EncodedSlate>> people,
-                                   std::size_t width, const TastePriorOptions& options) {
-  std::vector<std::vector<EncodedSlate>> teaching;
-  std::vector<EncodedSlate> all;
+                                   std::size_t width, const TastePriorOptions& options,
+                                   const SumOverPeople& sum) {
+  Teaching teaching;
   for (const auto& slates : people) {
     std::vector<EncodedSlate> own;
-    std::copy_if(slates.begin(), slates.end(), std::back_inserter(own), teaches);
-    all.insert(all.end(), own.begin(), own.end());
+    std::copy_if(slates.begin(), slates.end(), std::back_inserter(own), tells_an_order);
     if (!own.empty()) teaching.push_back(std::move(own));
   }
-  if (all.empty()) return fail(ErrorCode::kInvalidArgument, "taste prior: no slate with a choice");
-  INK_CHECK_OK(check_slates(all, width));
-  const Eigen::VectorXd scale = column_variances(teaching, width).cwiseInverse();
-  const auto count = static_cast<double>(teaching.size());
+  if (teaching.empty())
+    return fail(ErrorCode::kInvalidArgument, "taste prior: no slate with a choice");
+  for (const auto& slates : teaching) INK_CHECK_OK(check_slates(slates, width));
+  std::vector<std::size_t> everyone(teaching.size());
+  std::iota(everyone.begin(), everyone.end(), std::size_t{0});
 
-  INK_TRY(const ConditionalLogitFit pooled, fit_conditional_logit(all, width, {.ridge = 1.0}));
+  INK_TRY(const ColumnMoments columns, sum_column_moments(teaching, everyone, width, sum));
+  Eigen::VectorXd scale(index(width));  // 1 for a column that never changes
+  for (std::size_t c = 0; c < width; ++c)
+    scale[index(c)] = columns.variance[c] > kVarianceMin ? 1 / columns.variance[c] : 1;
+  INK_TRY(const ConditionalLogitFit pooled,
+          fit_summed_logit(
+              teaching, everyone, width,
+              {.ridge = 1.0, .gradient_norm_max = 1e-6, .nll_error = options.sum_error}, sum));
+  const auto count = static_cast<double>(teaching.size());
   Eigen::VectorXd mean = Eigen::Map<const Eigen::VectorXd>(pooled.weights.data(), index(width));
   Eigen::MatrixXd covariance = options.start * Eigen::MatrixXd(scale.asDiagonal());
   for (int round = 0; round < options.rounds; ++round) {
-    INK_TRY(const Moments m, posterior_moments(teaching, mean, covariance));
-    mean = m.sum / count;
+    INK_TRY(const PosteriorSums m, sum_posteriors(teaching, everyone, mean, covariance, sum));
+    mean = m.mean / count;
     covariance = (m.second - count * mean * mean.transpose() +
                   options.strength * options.shrink * Eigen::MatrixXd(scale.asDiagonal())) /
                  (count + options.strength);

@@ -48,6 +48,14 @@ Json activity_json(const StudyResult& r) {
   return groups;
 }
 
+Json federated_json(const FederatedRecord& f) {
+  return {{"rounds", f.sums.rounds},
+          {"uploads", f.sums.uploads},
+          {"clipped", f.sums.clipped},
+          {"bytes_up", f.sums.bytes_up},
+          {"epsilon", f.epsilon}};
+}
+
 std::string with_interval(const std::optional<Interval>& i) {
   if (!i) return "";
   return concat(format_number(i->mean), " (", format_number(i->low), " to ", format_number(i->high),
@@ -144,6 +152,8 @@ std::string study_json(const StudyResult& r, const StudyLabels& labels) {
           {{"pull", p.pull}, {"held_back_nll", p.held_back_nll}, {"test_nll", p.test_nll}});
     json["pulls"] = std::move(pulls);
   }
+  if (!r.model_digest.empty()) json["model_digest"] = r.model_digest;
+  if (r.federated) json["federated"] = federated_json(*r.federated);
   json["timings"] = {{"train_seconds", r.train_seconds}, {"seconds", r.seconds}};
   return json.dump(2);
 }

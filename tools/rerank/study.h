@@ -16,6 +16,7 @@
 #include "rerank/metrics.h"
 #include "rerank/sequence_scorer.h"
 #include "tools/datasets/choice_data.h"
+#include "tools/rerank/secure_sum.h"
 
 namespace inkling::tools {
 
@@ -30,6 +31,23 @@ enum class Split {
   kInner,  // forget the test slates: measure on a part of the training slates; for choosing options
 };
 
+// How the model for everyone is trained federated; the defaults were chosen on Split::kInner.
+struct FederatedOptions {
+  bool masked =
+      false;  // by the real machines of secure aggregation; else the same sums in the clear
+  // Of the deep models: rounds of a cohort's local passes.
+  std::uint64_t rounds = 200;
+  std::size_t cohort = 32;
+  double local_rate = 0.1, server_rate = 1e-3, tau = 1e-4;
+  double clip_l2 = 1;
+};
+
+// What a federated training asked of people.
+struct FederatedRecord {
+  SecureSumTally sums{};
+  double epsilon = 0;  // 0: no noise
+};
+
 struct StudyOptions {
   ModelKind model = ModelKind::kEdgeRec;
   Split split = Split::kTest;
@@ -39,6 +57,7 @@ struct StudyOptions {
   HistoryOptions memory{};
   TastePriorOptions prior{};
   ScorerTrainingSpec training{};
+  std::optional<FederatedOptions> federated{};  // absent: at one place, in the clear
   std::size_t past_rows = 32;
   PatchChoiceSpec patch{};
   // Above 0: also measures the list that a beam search finds over the personal scores, where an
@@ -75,8 +94,10 @@ struct StudyResult {
   std::optional<Quality> list{};             // with list_fatigue; an order has no NLL
   std::optional<Interval> list_ndcg_gain{};  // over personal, paired
   std::optional<Interval> nll_gain{};        // global minus personal, paired
-  std::size_t patched = 0;                   // people
-  double worse_share = 0;                    // of the people with test slates: their NLL got worse
+  std::optional<FederatedRecord> federated{};
+  std::string model_digest{};  // SHA-256 of the model for everyone
+  std::size_t patched = 0;     // people
+  double worse_share = 0;      // of the people with test slates: their NLL got worse
   std::vector<ActivityGroup> activity{};
   std::vector<PullPoint> pulls{};  // everyone patched with this pull, kept or not
   std::vector<ReliabilityBin> reliability{};
