@@ -94,6 +94,13 @@ void add_evaluate(CLI::App& rerank, Action& chosen) {
   app->add_option("--server-rate", spec->federated.server_rate, "x")->check(CLI::PositiveNumber);
   app->add_option("--tau", spec->federated.tau, "x")->check(CLI::PositiveNumber);
   app->add_option("--clip", spec->federated.clip_l2, "x")->check(CLI::PositiveNumber);
+  app->add_option("--epsilon", spec->federated.epsilon, "x")->check(CLI::PositiveNumber);
+  app->add_option("--private-rounds", spec->federated.private_rounds, "x")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--private-rate", spec->federated.private_rate, "x")->check(CLI::PositiveNumber);
+  app->add_option("--private-clip", spec->federated.private_clip_l2, "x")
+      ->check(CLI::PositiveNumber);
+  app->add_flag("--private-trunk", spec->federated.private_trunk, "x");
   app->add_flag("--no-history", spec->no_history, "Leave the history columns out");
   app->add_option("--report", spec->report, "Write a report here")->type_name("FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");

@@ -35,11 +35,17 @@ enum class Split {
 struct FederatedOptions {
   bool masked =
       false;  // by the real machines of secure aggregation; else the same sums in the clear
-  // Of the deep models: rounds of a cohort's local passes.
-  std::uint64_t rounds = 200;
+  // The deep models: rounds of a cohort's local passes, and the server's Adam.
+  std::uint64_t rounds = 300;
   std::size_t cohort = 32;
   double local_rate = 0.1, server_rate = 1e-3, tau = 1e-4;
   double clip_l2 = 1;
+  // Above 0: differential privacy of each person, at `delta`. Then nothing but rounds with noise
+  // reads what people chose: everyone takes part in each, with one gradient of the last layer.
+  double epsilon = 0, delta = 1e-4;
+  std::uint64_t private_rounds = 100;
+  double private_rate = 0.2, private_clip_l2 = 0.2;
+  bool private_trunk = false;
 };
 
 // What a federated training asked of people.

@@ -33,9 +33,11 @@ std::vector<std::size_t> draw_cohort(std::vector<std::size_t> people, std::size_
   return people;
 }
 
-// One pass over a person's own slates by SGD from the global weights; what moved.
+// One pass over a person's own slates by SGD from the global weights; what moved. With
+// `people_alike`, a pass over many slates counts as much as one over few.
 Result<std::vector<double>> train_locally(ScorerTrainer& trainer, std::span<const float> global,
-                                          std::span<const Example> own, double rate, Rng order) {
+                                          std::span<const Example> own, double rate,
+                                          bool people_alike, Rng order) {
   INK_CHECK_OK(trainer.set_parameters(global));
   std::vector<const Example*> slates;
   for (const Example& e : own) slates.push_back(&e);
@@ -45,13 +47,36 @@ Result<std::vector<double>> train_locally(ScorerTrainer& trainer, std::span<cons
     INK_CHECK_OK(trainer.step(std::span(slates).subspan(at, count), rate));
   }
   const std::vector<float> after = trainer.get_parameters();
+  const double factor =
+      people_alike ? static_cast<double>(kLocalBatch) / static_cast<double>(own.size()) : 1;
   std::vector<double> moved(after.size());
   for (std::size_t i = 0; i < moved.size(); ++i)
-    moved[i] = static_cast<double>(after[i]) - static_cast<double>(global[i]);
+    moved[i] = factor * (static_cast<double>(after[i]) - static_cast<double>(global[i]));
   return moved;
 }
 
+// No direction, and as much spread in each column as its values have room for.
+Result<TastePrior> prior_without_opinion(std::span<const std::vector<EncodedSlate>> slates,
+                                         std::size_t width, double spread) {
+  INK_TRY(const ColumnMoments offered,
+          sum_column_moments(slates, everyone_with_slates(slates), width, sum_in_the_clear));
+  TastePrior prior{.mean = std::vector<double>(width, 0.0),
+                   .covariance = std::vector<double>(width * width, 0.0)};
+  for (std::size_t c = 0; c < width; ++c)
+    prior.covariance[c * (width + 1)] =
+        offered.variance[c] > kVarianceMin ? spread / offered.variance[c] : spread;
+  return prior;
+}
+
 }  // namespace
+
+struct StudyTraining::Plan {
+  std::uint64_t rounds = 0;
+  std::size_t cohort = 0;
+  double local_rate = 0, clip_l2 = 0;
+  bool people_alike = false, falling_rate = false;
+  ServerOptimizerSpec server = {};
+};
 
 StudyTraining::StudyTraining(const StudyOptions& options, const Progress& progress)
     : options_(options),
@@ -72,7 +97,10 @@ Result<HistoryLayout> StudyTraining::layout(const FeatureSchema& schema,
       INK_TRY(own.emplace_back(), encode_slate(slate, schema));
     }
   }
-  if (schema.width() <= kTasteWidthMax) {
+  if (schema.width() > kTasteWidthMax) return HistoryLayout::create(schema, memory);
+  if (is_private()) {
+    INK_TRY(memory.taste, prior_without_opinion(slates, schema.width(), options_.prior.start));
+  } else {
     TastePriorOptions prior = options_.prior;
     if (options_.federated) prior.sum_error = kSumError;
     INK_TRY(memory.taste, fit_taste_prior(slates, schema.width(), prior, sum_));
@@ -81,10 +109,12 @@ Result<HistoryLayout> StudyTraining::layout(const FeatureSchema& schema,
 }
 
 Result<void> StudyTraining::scale(std::span<const std::vector<EncodedSlate>> slates,
-                                  std::size_t width) {
-  INK_TRY(const ColumnMoments moments,
-          sum_column_moments(slates, everyone_with_slates(slates), width, sum_));
+                                  std::size_t base, std::size_t width) {
+  const SumOverPeople sum = is_private() ? sum_in_the_clear : sum_;
+  INK_TRY(ColumnMoments moments,
+          sum_column_moments(slates, everyone_with_slates(slates), width, sum));
   for (std::size_t c = 0; c < width; ++c) {
+    if (is_private() && c >= base) moments.mean[c] = 0, moments.variance[c] = 1;
     const double variance = moments.variance[c];
     scaling_.mean.push_back(static_cast<float>(moments.mean[c]));
     scaling_.deviation.push_back(
@@ -109,9 +139,27 @@ Result<std::vector<float>> StudyTraining::fit_logit(std::vector<std::vector<Enco
   return std::vector<float>(found.weights.begin(), found.weights.end());
 }
 
-Result<Model> StudyTraining::train_federated(const Model& start,
-                                             std::span<const std::vector<Example>> people) {
+StudyTraining::Plan StudyTraining::plan() const {
   const FederatedOptions& o = *options_.federated;
+  if (is_private()) {
+    return {.rounds = o.private_rounds,
+            .cohort = std::numeric_limits<std::size_t>::max(),
+            .local_rate = o.private_rate,
+            .clip_l2 = o.private_clip_l2,
+            .people_alike = true,
+            .server = {.rule = ServerRule::kFedAvgM}};
+  }
+  return {.rounds = o.rounds,
+          .cohort = o.cohort,
+          .local_rate = o.local_rate,
+          .clip_l2 = o.clip_l2,
+          .falling_rate = true,
+          .server = {.rule = ServerRule::kFedAdam, .rate = o.server_rate, .tau = o.tau}};
+}
+
+Result<Model> StudyTraining::train_federated(const Model& start,
+                                             std::span<const std::vector<Example>> people,
+                                             const Plan& plan) {
   std::vector<std::size_t> willing;
   std::size_t alternatives = 0;
   for (std::size_t i = 0; i < people.size(); ++i) {
@@ -120,26 +168,40 @@ Result<Model> StudyTraining::train_federated(const Model& start,
   }
   INK_TRY(ScorerTrainer trainer, ScorerTrainer::create(start, alternatives, kLocalBatch, Sgd{}));
   std::vector<float> weights = trainer.get_parameters();
-  INK_TRY(ServerOptimizer server,
-          ServerOptimizer::create(
-              {.rule = ServerRule::kFedAdam, .rate = o.server_rate, .tau = o.tau}, weights.size()));
-  secure_.spec().clip_l2 = o.clip_l2;
-  for (std::uint64_t round = 0; round < o.rounds; ++round) {
+  INK_TRY(ServerOptimizer server, ServerOptimizer::create(plan.server, weights.size()));
+  secure_.spec().clip_l2 = plan.clip_l2;
+  for (std::uint64_t round = 0; round < plan.rounds; ++round) {
     const auto cohort =
-        draw_cohort(willing, o.cohort, Rng(options_.seed, "federated cohort", round));
+        draw_cohort(willing, plan.cohort, Rng(options_.seed, "federated cohort", round));
     const auto term = [&](std::size_t person) {
-      return train_locally(trainer, weights, people[person], o.local_rate,
+      return train_locally(trainer, weights, people[person], plan.local_rate, plan.people_alike,
                            Rng(options_.seed, "local order", round << 32 | person));
     };
     INK_TRY(const std::vector<double> sum, sum_(cohort, weights.size(), term));
     std::vector<float> mean(sum.size());
     for (std::size_t i = 0; i < mean.size(); ++i)
       mean[i] = static_cast<float>(sum[i] / static_cast<double>(cohort.size()));
-    const double done = static_cast<double>(round) / static_cast<double>(o.rounds);
-    INK_CHECK_OK(server.step(weights, mean, 0.5 * (1 + std::cos(done * std::numbers::pi))));
-    progress_(concat("round ", round + 1, " of ", o.rounds));
+    const double done = static_cast<double>(round) / static_cast<double>(plan.rounds);
+    INK_CHECK_OK(server.step(
+        weights, mean, plan.falling_rate ? 0.5 * (1 + std::cos(done * std::numbers::pi)) : 1));
+    progress_(concat("round ", round + 1, " of ", plan.rounds));
   }
   return with_parameters(start, weights);
+}
+
+Result<Model> StudyTraining::start_model(const FeatureSchema& schema, std::size_t base,
+                                         std::span<const float> linear) const {
+  if (options_.model == ModelKind::kLogit)
+    return scaled_logit_model(schema, scaling_.deviation, linear);
+  return sequence_scorer(
+      schema,
+      {.kind = options_.model == ModelKind::kDin ? SequenceKind::kDin : SequenceKind::kEdgeRec,
+       .base_width = base,
+       .mean = scaling_.mean,
+       .deviation = scaling_.deviation,
+       .linear = {linear.begin(), linear.end()},
+       .past_rows = options_.past_rows,
+       .seed = options_.seed});
 }
 
 Result<Model> StudyTraining::model(const FeatureSchema& schema, std::size_t base,
@@ -150,21 +212,29 @@ Result<Model> StudyTraining::model(const FeatureSchema& schema, std::size_t base
     for (const Example& e : people[i]) slates[i].push_back(e.slate);
     everyone.insert(everyone.end(), people[i].begin(), people[i].end());
   }
-  INK_CHECK_OK(scale(slates, schema.width()));
+  INK_CHECK_OK(scale(slates, base, schema.width()));
+  if (is_private()) {
+    const FederatedOptions& o = *options_.federated;
+    INK_TRY(Model start, start_model(schema, base, std::vector<float>(schema.width(), 0.0f)));
+    if (!o.private_trunk) {
+      INK_TRY(start, freeze_trunk(start));
+    }
+    INK_TRY(const double multiplier,
+            privacy::calibrate_gaussian(privacy::Method::kRdp, 1.0, o.private_rounds,
+                                        {.epsilon = o.epsilon, .delta = o.delta}));
+    secure_.spec().privacy = {.place = NoisePlace::kDiscreteGaussian,
+                              .noise_multiplier = multiplier,
+                              .delta = o.delta,
+                              .amplified = false};
+    secure_.spec().scale = 1 << 16;
+    INK_TRY(const Model trained, train_federated(start, people, plan()));
+    return freeze_trunk(trained);
+  }
   INK_TRY(const std::vector<float> linear, fit_logit(std::move(slates), schema.width()));
-  if (options_.model == ModelKind::kLogit)
-    return scaled_logit_model(schema, scaling_.deviation, linear);
-  INK_TRY(const Model start, sequence_scorer(schema, {.kind = options_.model == ModelKind::kDin
-                                                                  ? SequenceKind::kDin
-                                                                  : SequenceKind::kEdgeRec,
-                                                      .base_width = base,
-                                                      .mean = scaling_.mean,
-                                                      .deviation = scaling_.deviation,
-                                                      .linear = linear,
-                                                      .past_rows = options_.past_rows,
-                                                      .seed = options_.seed}));
+  INK_TRY(const Model start, start_model(schema, base, linear));
+  if (options_.model == ModelKind::kLogit) return start;
   if (options_.federated) {
-    INK_TRY(const Model trained, train_federated(start, people));
+    INK_TRY(const Model trained, train_federated(start, people, plan()));
     return freeze_trunk(trained);
   }
   ScorerTrainingSpec training = options_.training;

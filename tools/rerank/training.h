@@ -39,10 +39,18 @@ class StudyTraining {
   Result<FederatedRecord> record() const;  // what the federation asked of people
 
  private:
-  Result<void> scale(std::span<const std::vector<EncodedSlate>> slates, std::size_t width);
+  Result<void> scale(std::span<const std::vector<EncodedSlate>> slates, std::size_t base,
+                     std::size_t width);
   Result<std::vector<float>> fit_logit(std::vector<std::vector<EncodedSlate>> slates,
                                        std::size_t width);
-  Result<Model> train_federated(const Model& start, std::span<const std::vector<Example>> people);
+  Result<Model> start_model(const FeatureSchema& schema, std::size_t base,
+                            std::span<const float> linear) const;
+  // Rounds of a cohort's local passes, as the plan says, from `start`.
+  struct Plan;
+  Plan plan() const;
+  Result<Model> train_federated(const Model& start, std::span<const std::vector<Example>> people,
+                                const Plan& plan);
+  bool is_private() const { return options_.federated && options_.federated->epsilon > 0; }
 
   const StudyOptions& options_;
   const Progress& progress_;
