@@ -21,7 +21,8 @@ struct EvaluateSpec {
   Path report;
   StudyOptions study;
   FederatedOptions federated;
-  bool is_federated = false;
+  std::vector<double> epsilons;
+  bool is_federated = false, no_curve = false;
   bool no_history = false;
   bool json = false;
 };
@@ -36,13 +37,22 @@ Result<ChoiceData> load(const std::string& name) {
 Result<void> evaluate_rerank(const EvaluateSpec& spec, Console& console) {
   StudyOptions study = spec.study;
   study.history = !spec.no_history;
-  if (spec.is_federated) study.federated = spec.federated;
+  if (spec.no_curve) study.curve.clear();
+  if (spec.is_federated || !spec.epsilons.empty()) study.federated = spec.federated;
   study.split = spec.split == "inner" ? Split::kInner : Split::kTest;
   const auto name = std::find(std::begin(kModelNames), std::end(kModelNames), spec.model);
   study.model = static_cast<ModelKind>(name - std::begin(kModelNames));
   console.progress(concat("reading ", spec.data));
   INK_TRY(const ChoiceData data, load(spec.data));
-  INK_TRY(const StudyResult result, run_study(data, study, console));
+  INK_TRY(StudyResult result, run_study(data, study, console));
+  for (const double epsilon : spec.epsilons) {
+    console.progress(concat("again with epsilon ", epsilon));
+    StudyOptions noisy = study;
+    noisy.federated->epsilon = epsilon;
+    noisy.curve.clear();
+    INK_TRY(const StudyResult r, run_study(data, noisy, console));
+    result.prices.push_back({r.federated->epsilon, r.global, r.personal});
+  }
   const StudyLabels labels{spec.data, spec.model, spec.split, study.seed};
   if (!spec.report.empty()) INK_CHECK_OK(write_study_report(result, labels, spec.report));
   if (spec.json) {
@@ -90,17 +100,12 @@ void add_evaluate(CLI::App& rerank, Action& chosen) {
   app->add_option("--cohort", spec->federated.cohort, "People in such a round")
       ->type_name("N")
       ->check(CLI::Range(2, 2000));
-  app->add_option("--local-rate", spec->federated.local_rate, "x")->check(CLI::PositiveNumber);
-  app->add_option("--server-rate", spec->federated.server_rate, "x")->check(CLI::PositiveNumber);
-  app->add_option("--tau", spec->federated.tau, "x")->check(CLI::PositiveNumber);
-  app->add_option("--clip", spec->federated.clip_l2, "x")->check(CLI::PositiveNumber);
-  app->add_option("--epsilon", spec->federated.epsilon, "x")->check(CLI::PositiveNumber);
-  app->add_option("--private-rounds", spec->federated.private_rounds, "x")
+  app->add_option("--epsilon", spec->epsilons,
+                  "Also with these budgets of privacy: noise in every sum of what people chose")
+      ->type_name("E,...")
+      ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  app->add_option("--private-rate", spec->federated.private_rate, "x")->check(CLI::PositiveNumber);
-  app->add_option("--private-clip", spec->federated.private_clip_l2, "x")
-      ->check(CLI::PositiveNumber);
-  app->add_flag("--private-trunk", spec->federated.private_trunk, "x");
+  app->add_flag("--no-curve", spec->no_curve, "Leave out how patches do under other pulls");
   app->add_flag("--no-history", spec->no_history, "Leave the history columns out");
   app->add_option("--report", spec->report, "Write a report here")->type_name("FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");

@@ -29,4 +29,13 @@ Result<TastePrior> fit_taste_prior(std::span<const std::vector<EncodedSlate>> pe
                                    std::size_t width, const TastePriorOptions& options = {},
                                    const SumOverPeople& sum = sum_in_the_clear);
 
+// The same with tastes that are independent of each other, for sums with noise in them, which grows
+// with how many numbers there are: a person adds 2 width of them, about 1 each, in units of the
+// columns' deviations. Those, `variance` f64[width], come from elsewhere, for example from what was
+// offered; no noise makes a variance of the prior leave [options.shrink, 4].
+Result<TastePrior> fit_independent_taste_prior(std::span<const std::vector<EncodedSlate>> people,
+                                               std::span<const double> variance,
+                                               const TastePriorOptions& options,
+                                               const SumOverPeople& sum);
+
 }  // namespace inkling

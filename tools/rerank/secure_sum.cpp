@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "federated/round_privacy.h"
 #include "federated/seeded_rounding.h"
 #include "federated/update.h"
 #include "server-sim/simulation/masked_group.h"
@@ -92,16 +93,16 @@ Result<std::vector<double>> SecureSum::operator()(std::span<const std::size_t> p
             federated::decode_sum(config, context, sum, static_cast<std::uint32_t>(end - begin)));
     for (std::size_t i = 0; i < length; ++i)
       total[i] += static_cast<double>(mean.delta[i]) * static_cast<double>(mean.weight_sum);
-    if (noisy) noisy_config_ = config;
+    if (const auto mechanism = federated::mechanism_of(config))
+      INK_CHECK_OK(spent_.add({*mechanism, 1}));
   }
-  noisy_rounds_ += noisy;
   return total;
 }
 
 Result<double> SecureSum::epsilon() const {
-  if (noisy_rounds_ == 0) return 0.0;
-  INK_TRY(const RoundNoise noise, RoundNoise::create(spec_.privacy, 1.0, noisy_config_));
-  return noise.epsilon(noisy_rounds_);
+  if (spent_.uses().empty()) return 0.0;
+  INK_TRY(const privacy::Spent spent, spent_.spent(spec_.privacy.delta));
+  return spent.epsilon;
 }
 
 }  // namespace inkling::tools

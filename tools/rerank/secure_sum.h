@@ -39,7 +39,7 @@ class SecureSum {
 
   SecureSumSpec& spec() { return spec_; }  // between rounds
   const SecureSumTally& tally() const { return tally_; }
-  // Of the rounds with noise so far, at the spec's delta.
+  // Of the rounds with noise so far, at the spec's delta; 0 without one.
   Result<double> epsilon() const;
 
  private:
@@ -53,8 +53,7 @@ class SecureSum {
 
   SecureSumSpec spec_;
   SecureSumTally tally_;
-  std::uint64_t noisy_rounds_ = 0;
-  secagg::Config noisy_config_;
+  privacy::Accountant spent_;
 };
 
 }  // namespace inkling::tools

@@ -190,7 +190,7 @@ Result<Outcome> serve_person(PlannedScorer& scorer, std::span<const Example> tra
     INK_TRY(outcome.list.emplace_back(),
             searched(outcome.personal[i], test_examples[i], base, options.list_fatigue));
   }
-  if (choice.held_back_nll.empty()) return outcome;
+  if (choice.held_back_nll.empty() || options.curve.empty()) return outcome;
   PatchChoiceSpec curve = options.patch;
   curve.pulls = options.curve;
   INK_TRY(PatchChoice along, choose_patch(own, head, curve));

@@ -16,7 +16,8 @@ namespace {
 constexpr double kVarianceMin = 1e-12;  // a column that never changes stays as it is
 // Sums that were rounded, and travelled as f32: a Newton step that small is good enough.
 constexpr double kSumError = 1e-3, kSummedGradientMax = 1e-6;
-constexpr std::size_t kLocalBatch = 8;  // slates of a step on a device
+constexpr double kNoisyScale = 1 << 16;  // the sampler of the noise allows no finer steps
+constexpr std::size_t kLocalBatch = 8;   // slates of a step on a device
 
 std::vector<std::size_t> everyone_with_slates(std::span<const std::vector<EncodedSlate>> slates) {
   std::vector<std::size_t> people;
@@ -55,19 +56,6 @@ Result<std::vector<double>> train_locally(ScorerTrainer& trainer, std::span<cons
   return moved;
 }
 
-// No direction, and as much spread in each column as its values have room for.
-Result<TastePrior> prior_without_opinion(std::span<const std::vector<EncodedSlate>> slates,
-                                         std::size_t width, double spread) {
-  INK_TRY(const ColumnMoments offered,
-          sum_column_moments(slates, everyone_with_slates(slates), width, sum_in_the_clear));
-  TastePrior prior{.mean = std::vector<double>(width, 0.0),
-                   .covariance = std::vector<double>(width * width, 0.0)};
-  for (std::size_t c = 0; c < width; ++c)
-    prior.covariance[c * (width + 1)] =
-        offered.variance[c] > kVarianceMin ? spread / offered.variance[c] : spread;
-  return prior;
-}
-
 }  // namespace
 
 struct StudyTraining::Plan {
@@ -98,10 +86,15 @@ Result<HistoryLayout> StudyTraining::layout(const FeatureSchema& schema,
     }
   }
   if (schema.width() > kTasteWidthMax) return HistoryLayout::create(schema, memory);
+  TastePriorOptions prior = options_.prior;
   if (is_private()) {
-    INK_TRY(memory.taste, prior_without_opinion(slates, schema.width(), options_.prior.start));
+    INK_CHECK_OK(start_noise());
+    secure_.spec().clip_l2 = options_.federated->private_prior_clip;
+    prior.rounds = options_.federated->private_prior_rounds;
+    INK_TRY(const ColumnMoments offered, sum_column_moments(slates, everyone_with_slates(slates),
+                                                            schema.width(), sum_in_the_clear));
+    INK_TRY(memory.taste, fit_independent_taste_prior(slates, offered.variance, prior, sum_));
   } else {
-    TastePriorOptions prior = options_.prior;
     if (options_.federated) prior.sum_error = kSumError;
     INK_TRY(memory.taste, fit_taste_prior(slates, schema.width(), prior, sum_));
   }
@@ -145,7 +138,7 @@ StudyTraining::Plan StudyTraining::plan() const {
     return {.rounds = o.private_rounds,
             .cohort = std::numeric_limits<std::size_t>::max(),
             .local_rate = o.private_rate,
-            .clip_l2 = o.private_clip_l2,
+            .clip_l2 = o.private_clip,
             .people_alike = true,
             .server = {.rule = ServerRule::kFedAvgM}};
   }
@@ -189,6 +182,21 @@ Result<Model> StudyTraining::train_federated(const Model& start,
   return with_parameters(start, weights);
 }
 
+Result<void> StudyTraining::start_noise() {
+  const FederatedOptions& o = *options_.federated;
+  const std::uint64_t rounds =
+      o.private_rounds + static_cast<std::uint64_t>(o.private_prior_rounds);
+  INK_TRY(const double multiplier,
+          privacy::calibrate_gaussian(privacy::Method::kRdp, 1.0, rounds,
+                                      {.epsilon = o.epsilon, .delta = o.delta}));
+  secure_.spec().scale = kNoisyScale;
+  secure_.spec().privacy = {.place = NoisePlace::kDiscreteGaussian,
+                            .noise_multiplier = multiplier,
+                            .delta = o.delta,
+                            .amplified = false};
+  return {};
+}
+
 Result<Model> StudyTraining::start_model(const FeatureSchema& schema, std::size_t base,
                                          std::span<const float> linear) const {
   if (options_.model == ModelKind::kLogit)
@@ -214,21 +222,10 @@ Result<Model> StudyTraining::model(const FeatureSchema& schema, std::size_t base
   }
   INK_CHECK_OK(scale(slates, base, schema.width()));
   if (is_private()) {
-    const FederatedOptions& o = *options_.federated;
-    INK_TRY(Model start, start_model(schema, base, std::vector<float>(schema.width(), 0.0f)));
-    if (!o.private_trunk) {
-      INK_TRY(start, freeze_trunk(start));
-    }
-    INK_TRY(const double multiplier,
-            privacy::calibrate_gaussian(privacy::Method::kRdp, 1.0, o.private_rounds,
-                                        {.epsilon = o.epsilon, .delta = o.delta}));
-    secure_.spec().privacy = {.place = NoisePlace::kDiscreteGaussian,
-                              .noise_multiplier = multiplier,
-                              .delta = o.delta,
-                              .amplified = false};
-    secure_.spec().scale = 1 << 16;
-    INK_TRY(const Model trained, train_federated(start, people, plan()));
-    return freeze_trunk(trained);
+    const std::vector<float> nothing(schema.width(), 0.0f);
+    INK_TRY(const Model drawn, start_model(schema, base, nothing));
+    INK_TRY(const Model start, freeze_trunk(drawn));
+    return train_federated(start, people, plan());
   }
   INK_TRY(const std::vector<float> linear, fit_logit(std::move(slates), schema.width()));
   INK_TRY(const Model start, start_model(schema, base, linear));

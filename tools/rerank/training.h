@@ -43,6 +43,7 @@ class StudyTraining {
                      std::size_t width);
   Result<std::vector<float>> fit_logit(std::vector<std::vector<EncodedSlate>> slates,
                                        std::size_t width);
+  Result<void> start_noise();
   Result<Model> start_model(const FeatureSchema& schema, std::size_t base,
                             std::span<const float> linear) const;
   // Rounds of a cohort's local passes, as the plan says, from `start`.
