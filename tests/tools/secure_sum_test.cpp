@@ -74,6 +74,15 @@ TEST(SecureSum, NoiseIsOfTheSizeThatItsBudgetNeeds) {
   EXPECT_NEAR(*secure.epsilon(), 3, 0.01);
 }
 
+TEST(SecureSum, TakesCoarserStepsForNoiseThatTheSamplerCouldNotDrawInFineOnes) {
+  SecureSum secure({.clip_l2 = 100,
+                    .privacy = {.place = NoisePlace::kDiscreteGaussian,
+                                .noise_multiplier = 100,
+                                .delta = 1e-5,
+                                .amplified = false}});
+  EXPECT_TRUE(secure(people(4), 4, term));
+}
+
 TEST(SecureSum, RefusesNobodyAndPassesOnWhatAPersonCannotSay) {
   SecureSum secure({});
   EXPECT_EQ(secure(people(1), 4, term).error().code, ErrorCode::kInvalidArgument);

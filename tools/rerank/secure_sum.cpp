@@ -22,6 +22,10 @@ Result<secagg::Config> config_of(const SecureSumSpec& spec, std::size_t people,
   config.scale = spec.scale;
   config.clip_l2 = spec.clip_l2;
   set_group_noise(spec.privacy, config);
+  while (config.noise_sigma > secagg::kNoiseSigmaMax) {  // much noise needs no fine steps
+    config.scale /= 2;
+    set_group_noise(spec.privacy, config);
+  }
   config.ring_bits = secagg::kRingBitsMin;  // the fewest in which the sum cannot wrap
   while (config.ring_bits < secagg::kRingBitsMax && !secagg::check_config(config))
     ++config.ring_bits;
