@@ -27,6 +27,8 @@ class StudyTraining {
  public:
   // `options` and `progress` outlive it.
   StudyTraining(const StudyOptions& options, const Progress& progress);
+  StudyTraining(const StudyTraining&) = delete;
+  StudyTraining& operator=(const StudyTraining&) = delete;
 
   // The history's columns, with the prior of tastes that these people's training slates give.
   Result<HistoryLayout> layout(const FeatureSchema& schema, const std::vector<Person>& people);
