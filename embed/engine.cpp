@@ -4,6 +4,7 @@
 #include <array>
 
 #include "rerank/learn/training_data.h"
+#include "rerank/row_translation.h"
 
 namespace inkling {
 
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::string_view kSnapshot = "rerank/history";
 constexpr std::string_view kTrial = "rerank/trial";  // u64: the version
+// And the fingerprint of a schema that rows were logged under: the bytes of its base.
+constexpr std::string_view kSchemas = "rerank/schema/";
 
 constexpr std::array kChoiceKinds = {EventKind::kClick, EventKind::kBuy};
 
@@ -28,6 +31,42 @@ std::vector<float> base_rows(std::span<const float> rows, const HistoryLayout& l
   return out;
 }
 
+std::string schema_key(std::uint64_t fingerprint) {
+  ByteWriter out;
+  out.u64(fingerprint);
+  return concat(kSchemas, to_hex(out.bytes()));
+}
+
+// Reads logged rows under the base schema that is in use now.
+class LoggedRows {
+ public:
+  LoggedRows(KeyValue& store, const FeatureSchema& base) : store_(&store), base_(base) {}
+
+  // Nothing for rows of a schema that is not known, or says nothing under this one.
+  std::optional<std::vector<float>> base_row(const Event& event) {
+    const auto [at, is_new] = known_.try_emplace(event.schema);
+    if (is_new) at->second = find(event.schema);
+    const auto& translation = at->second;
+    if (!translation || event.features.size() < translation->from_width()) return std::nullopt;
+    return (*translation)(event.features);
+  }
+
+ private:
+  std::optional<RowTranslation> find(std::uint64_t fingerprint) {
+    const auto bytes = store_->get(schema_key(fingerprint));
+    if (!bytes) return std::nullopt;
+    const auto from = FeatureSchema::parse(*bytes);
+    if (!from) return std::nullopt;
+    auto translation = RowTranslation::create(*from, base_);
+    if (!translation) return std::nullopt;
+    return *std::move(translation);
+  }
+
+  KeyValue* store_;
+  FeatureSchema base_;
+  std::unordered_map<std::uint64_t, std::optional<RowTranslation>> known_;
+};
+
 }  // namespace
 
 void Engine::Pending::choose(ItemId item) {
@@ -44,8 +83,25 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options, const
   INK_TRY(KeyValue store, KeyValue::open(options.folder / "state.sqlite"));
   std::unique_ptr<Engine> engine(
       new Engine(options, clock, std::move(log), std::move(models), std::move(store)));
+  INK_CHECK_OK(engine->withdraw_what_crashes());
+  INK_CHECK_OK(engine->probation_.enter());
   INK_CHECK_OK(engine->load_model());
+  INK_CHECK_OK(engine->probation_.leave(false));
   return engine;
+}
+
+// The patch first, because the model under it was there before; then the model, unless there is
+// none to go back to.
+Result<void> Engine::withdraw_what_crashes() {
+  INK_CHECK_OK(probation_.load());
+  if (!probation_.failed()) return {};
+  if (inkling::load_patch(store_)) {
+    INK_CHECK_OK(drop_patch(store_));
+    return probation_.begin();
+  }
+  if (auto back = models_.rollback(); !back && back.error().code != ErrorCode::kFailedPrecondition)
+    return tl::unexpected<Error>(back.error());
+  return probation_.leave(true);
 }
 
 // Steps back through the versions until one loads; none is a cold start.
@@ -73,6 +129,7 @@ Result<void> Engine::use(Bundle bundle) {
   loaded_.emplace(Loaded{std::move(bundle.layout), std::move(bundle.model), std::move(reranker),
                          std::move(history)});
   pending_ = {};
+  INK_CHECK_OK(remember_schema());
   INK_CHECK_OK(load_patch());
   INK_TRY(const bool restored, restore_history());
   return restored ? Result<void>() : rebuild_history();
@@ -110,10 +167,19 @@ Result<void> Engine::save_history() {
   return store_.put(kSnapshot, out.bytes());
 }
 
-// From the rows as they were logged, request by request; rows of another schema say nothing.
+Result<void> Engine::remember_schema() {
+  const HistoryLayout& layout = loaded_->layout;
+  const std::string key = schema_key(layout.schema().fingerprint());
+  const Bytes bytes = layout.base().to_bytes();
+  const auto known = store_.get(key);
+  return known && *known == bytes ? Result<void>() : store_.put(key, bytes);
+}
+
+// From the rows as they were logged, request by request, also under the layouts before this one.
 Result<void> Engine::rebuild_history() {
   loaded_->history = History(loaded_->layout);
   pending_ = {};
+  LoggedRows rows(store_, loaded_->layout.base());
   Result<void> failed;
   INK_CHECK_OK(log_.scan({}, [&](const Event& event) {
     if (!failed || (event.kind != EventKind::kImpression && !is_choice(event.kind))) return;
@@ -121,14 +187,14 @@ Result<void> Engine::rebuild_history() {
       if (event.request == pending_.request) pending_.choose(event.item);
       return;
     }
-    if (event.schema != loaded_->layout.schema().fingerprint()) return;
+    const auto row = rows.base_row(event);
+    if (!row) return;
     if (event.request != pending_.request) {
       failed = close_request();
       pending_ = {.request = event.request, .items = {}, .rows = {}, .chosen = {}};
     }
     pending_.items.push_back(event.item);
-    const auto row = base_rows(event.features, loaded_->layout);
-    pending_.rows.insert(pending_.rows.end(), row.begin(), row.end());
+    pending_.rows.insert(pending_.rows.end(), row->begin(), row->end());
   }));
   return failed;
 }
@@ -142,9 +208,15 @@ Result<void> Engine::close_request() {
 
 Result<Ranking> Engine::rerank(std::span<const Candidate> candidates, std::int64_t deadline_ms) {
   INK_CHECK_OK(close_request());
-  if (loaded_)
-    return loaded_->reranker.rerank(candidates,
-                                    {.deadline_ms = deadline_ms, .history = &loaded_->history});
+  if (loaded_) {
+    // A count that cannot be written keeps nobody from their feed.
+    static_cast<void>(probation_.enter());
+    auto ranked = loaded_->reranker.rerank(
+        candidates, {.deadline_ms = deadline_ms, .history = &loaded_->history});
+    static_cast<void>(probation_.leave(ranked && !ranked->order.empty() &&
+                                       ranked->by != RankedBy::kServerDeadline));
+    return ranked;
+  }
   Ranking ranking{.by = RankedBy::kServerNoModel};
   for (std::uint32_t i = 0; i < candidates.size(); ++i) ranking.order.push_back(i);
   return ranking;
@@ -277,6 +349,7 @@ Result<Adaptation> Engine::adapt() {
     return result;
   }
   const Patch patch{.base = scorer.identity(), .delta = *std::move(choice.delta)};
+  INK_CHECK_OK(probation_.begin());
   INK_CHECK_OK(save_patch(store_, patch));
   INK_CHECK_OK(loaded_->reranker.set_patch(patch));
   result.patched = true;
@@ -319,13 +392,18 @@ Result<void> Engine::update_model(ByteSpan bundle) {
   INK_CHECK_OK(close_request());
   // Before the model, so that after a crash no new model is in use without its trial; a version
   // that is not in use is not tried.
-  if (const auto before = models_.current(); before && before->version < decoded.version) {
+  const auto before = models_.current();
+  const bool is_new = !before || before->version != decoded.version;
+  if (before && before->version < decoded.version) {
     ByteWriter trial;
     trial.u64(decoded.version);
     INK_CHECK_OK(store_.put(kTrial, trial.bytes()));
   }
   INK_CHECK_OK(models_.put(decoded.version, *bytes));
-  return use(std::move(decoded));
+  if (is_new) INK_CHECK_OK(probation_.begin());
+  INK_CHECK_OK(probation_.enter());
+  INK_CHECK_OK(use(std::move(decoded)));
+  return probation_.leave(false);
 }
 
 Result<void> Engine::rollback_model() {

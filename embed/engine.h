@@ -2,12 +2,15 @@
 // Engine: everything that one device keeps and does for reranking, behind the C interface.
 //
 // In its folder: the behaviour log, the versions of the model bundle, and a key-value store with
-// the patch, a snapshot of the history and the version on trial. A damaged log is set aside and the
-// engine goes on with an empty one; a bundle that does not load is withdrawn for the one before it.
-// One thread at a time; clock must outlive it.
+// the patch, a snapshot of the history, the base schemas that rows were logged under and the
+// version on trial. A damaged log is set aside and the engine goes on with an empty one; a bundle
+// that does not load is withdrawn for the one before it. So is a new patch or model with which the
+// process ends twice before it has ranked once (embed/probation.h), the patch first. One thread at
+// a time; clock must outlive it.
 
 #include <functional>
 
+#include "embed/probation.h"
 #include "rerank/bundle.h"
 #include "rerank/learn/patch_choice.h"
 #include "rerank/learn/shadow.h"
@@ -90,9 +93,11 @@ class Engine {
         log_(std::move(log)),
         models_(std::move(models)),
         store_(std::move(store)) {}
+  Result<void> withdraw_what_crashes();
   Result<void> load_model();
   Result<void> use(Bundle bundle);
   Result<void> load_patch();
+  Result<void> remember_schema();
   Result<void> rebuild_history();
   Result<bool> restore_history();
   Result<void> close_request();
@@ -104,6 +109,7 @@ class Engine {
   BehaviorLog log_;
   ModelStore models_;
   KeyValue store_;
+  Probation probation_{store_};
   std::optional<Loaded> loaded_;
   Pending pending_;
   Policy policy_;

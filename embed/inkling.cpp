@@ -63,6 +63,11 @@ bool read_sized(const T* given, T& known) {
 
 tl::unexpected<Error> bad(const char* what) { return fail(ErrorCode::kInvalidArgument, what); }
 
+// Most names are those of the call before, so they are compared first, which is cheaper.
+void set_text(std::string& text, const char* given) {
+  if (std::strcmp(text.c_str(), given) != 0) text = given;
+}
+
 // Into the memory of the call before, whose names and numbers mostly fit.
 Result<void> copy_candidates(const ink_candidate* given, std::size_t count,
                              std::vector<Candidate>& candidates) {
@@ -86,11 +91,11 @@ Result<void> copy_candidates(const ink_candidate* given, std::size_t count,
       const ink_feature& f = c.features[j];
       if (f.name == nullptr) return bad("a feature's name is null");
       FeatureValue& feature = candidate.features[j];
-      feature.name = f.name;
+      set_text(feature.name, f.name);
       if (f.category == nullptr) {
         feature.value = f.number;
       } else if (auto* text = std::get_if<std::string>(&feature.value)) {
-        *text = f.category;
+        set_text(*text, f.category);
       } else {
         feature.value.emplace<std::string>(f.category);
       }

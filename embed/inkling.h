@@ -218,7 +218,9 @@ INK_API ink_status ink_export(ink_engine* engine, int (*line)(void* context, con
                               void* context);
 
 /* A model bundle (docs/bundle-format.md). The signature is checked before anything is parsed; the
- * version in it must be above every earlier one. A bundle that does not load changes nothing. */
+ * version in it must be above every earlier one. A bundle that does not load changes nothing. The
+ * history goes on, also where the features are others. A bundle, or a patch that ink_adapt made,
+ * with which the process ends twice before it has ranked once is withdrawn by ink_open. */
 INK_API ink_status ink_update_model(ink_engine* engine, const void* bytes, size_t size,
                                     const void* signature, size_t signature_size);
 /* Withdraws the model in use for the one before it. INK_NOT_NOW: there is none. */

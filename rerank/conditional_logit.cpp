@@ -13,100 +13,128 @@ namespace {
 
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-struct Problem {
+struct Slates {
   std::vector<Rows> features{};
   std::vector<Eigen::VectorXd> targets{};
+};
+
+// The ridge as the quadratic form that it is.
+struct Pull {
   Eigen::VectorXd towards;
-  double ridge;
-  Eigen::MatrixXd metric;
+  Eigen::MatrixXd metric;  // times the ridge
+  double value(const Eigen::VectorXd& w) const { return (w - towards).dot(metric * (w - towards)); }
 };
 
-struct Derivatives {
-  Eigen::VectorXd gradient;
-  Eigen::MatrixXd hessian;
-};
+Eigen::Index index(std::size_t i) { return static_cast<Eigen::Index>(i); }
 
-Problem problem_of(std::span<const EncodedSlate> slates, std::size_t width,
-                   const ConditionalLogitOptions& options) {
-  const auto columns = static_cast<Eigen::Index>(width);
-  Problem p{.towards = Eigen::VectorXd::Zero(columns),
-            .ridge = options.ridge,
-            .metric = Eigen::MatrixXd::Identity(columns, columns)};
-  if (!options.metric.empty())
-    p.metric = Eigen::Map<const Rows>(options.metric.data(), columns, columns);
-  if (!options.towards.empty())
-    p.towards = Eigen::Map<const Eigen::VectorXd>(options.towards.data(), columns);
+Slates convert(std::span<const EncodedSlate> slates, std::size_t width) {
+  Slates all;
   for (const EncodedSlate& slate : slates) {
     const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>
-        rows(slate.features.data(), static_cast<Eigen::Index>(slate.alternatives), columns);
-    p.features.push_back(rows.cast<double>());
-    Eigen::VectorXd target = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(slate.alternatives));
+        rows(slate.features.data(), index(slate.alternatives), index(width));
+    all.features.push_back(rows.cast<double>());
+    Eigen::VectorXd target = Eigen::VectorXd::Zero(index(slate.alternatives));
     for (const std::size_t i : slate.chosen)
-      target[static_cast<Eigen::Index>(i)] = 1 / static_cast<double>(slate.chosen.size());
-    p.targets.push_back(std::move(target));
+      target[index(i)] = 1 / static_cast<double>(slate.chosen.size());
+    all.targets.push_back(std::move(target));
   }
-  return p;
+  return all;
 }
 
-double nll_sum(const Problem& p, const Eigen::VectorXd& w) {
-  double total = 0;
-  for (std::size_t i = 0; i < p.features.size(); ++i) {
-    const Eigen::VectorXd utilities = p.features[i] * w;
-    const double highest = utilities.maxCoeff();
-    total +=
-        highest + std::log((utilities.array() - highest).exp().sum()) - p.targets[i].dot(utilities);
-  }
-  return total;
-}
-
-double objective(const Problem& p, const Eigen::VectorXd& w) {
-  return nll_sum(p, w) + p.ridge * (w - p.towards).dot(p.metric * (w - p.towards));
+Pull pull_of(const ConditionalLogitOptions& options, std::size_t width) {
+  Pull pull{.towards = Eigen::VectorXd::Zero(index(width)),
+            .metric = Eigen::MatrixXd::Identity(index(width), index(width))};
+  if (!options.metric.empty())
+    pull.metric = Eigen::Map<const Rows>(options.metric.data(), index(width), index(width));
+  if (!options.towards.empty())
+    pull.towards = Eigen::Map<const Eigen::VectorXd>(options.towards.data(), index(width));
+  pull.metric *= options.ridge;
+  return pull;
 }
 
 // With probabilities P of a slate X: the gradient is X^T (P - targets), the Hessian X^T (diag(P) -
 // P P^T) X.
-Derivatives derivatives(const Problem& p, const Eigen::VectorXd& w) {
-  Derivatives d{2 * p.ridge * (p.metric * (w - p.towards)), 2 * p.ridge * p.metric};
-  for (std::size_t i = 0; i < p.features.size(); ++i) {
-    const Rows& x = p.features[i];
-    Eigen::VectorXd probability = x * w;
-    probability = (probability.array() - probability.maxCoeff()).exp();
-    probability /= probability.sum();
+LogitSums sums_at(const Slates& slates, std::span<const double> weights) {
+  const Eigen::Index width = index(weights.size());
+  const Eigen::Map<const Eigen::VectorXd> w(weights.data(), width);
+  LogitSums sums{.slates = static_cast<double>(slates.features.size()),
+                 .gradient = std::vector<double>(weights.size()),
+                 .hessian = std::vector<double>(weights.size() * weights.size())};
+  Eigen::Map<Eigen::VectorXd> gradient(sums.gradient.data(), width);
+  Eigen::Map<Eigen::MatrixXd> hessian(sums.hessian.data(), width, width);
+  for (std::size_t i = 0; i < slates.features.size(); ++i) {
+    const Rows& x = slates.features[i];
+    const Eigen::VectorXd utilities = x * w;
+    const double highest = utilities.maxCoeff();
+    Eigen::VectorXd probability = (utilities.array() - highest).exp();
+    const double total = probability.sum();
+    probability /= total;
+    sums.nll += highest + std::log(total) - slates.targets[i].dot(utilities);
     const Eigen::VectorXd expected = x.transpose() * probability;
-    d.gradient += expected - x.transpose() * p.targets[i];
-    d.hessian += x.transpose() * probability.asDiagonal() * x - expected * expected.transpose();
+    gradient += expected - x.transpose() * slates.targets[i];
+    hessian += x.transpose() * probability.asDiagonal() * x - expected * expected.transpose();
   }
-  return d;
+  return sums;
 }
 
-Result<void> check(std::span<const EncodedSlate> slates, std::size_t width,
-                   const ConditionalLogitOptions& options) {
-  if (slates.empty() || !(options.ridge > 0) ||
+Result<void> check(std::size_t width, const ConditionalLogitOptions& options) {
+  if (width == 0 || !(options.ridge > 0) || !(options.nll_error >= 0) ||
       (!options.towards.empty() && options.towards.size() != width) ||
       (!options.metric.empty() && options.metric.size() != width * width)) {
-    return fail(ErrorCode::kInvalidArgument, "conditional logit: ", slates.size(),
-                " slates, ridge ", options.ridge, " towards ", options.towards.size(),
-                " weights with a metric of ", options.metric.size(),
-                " numbers: expected some slates, a positive ridge, and 0 or ", width, " weights");
+    return fail(ErrorCode::kInvalidArgument, "conditional logit: ridge ", options.ridge,
+                " towards ", options.towards.size(), " weights with a metric of ",
+                options.metric.size(), " numbers: expected a positive ridge, and 0 or ", width,
+                " weights");
   }
-  return check_slates(slates, width);
+  return {};
 }
 
 }  // namespace
 
+Result<LogitSums> logit_sums(std::span<const EncodedSlate> slates,
+                             std::span<const double> weights) {
+  INK_CHECK_OK(check_slates(slates, weights.size()));
+  return sums_at(convert(slates, weights.size()), weights);
+}
+
 Result<ConditionalLogitFit> fit_conditional_logit(std::span<const EncodedSlate> slates,
                                                   std::size_t width,
                                                   const ConditionalLogitOptions& options) {
-  INK_CHECK_OK(check(slates, width, options));
-  const Problem p = problem_of(slates, width, options);
-  const auto count = static_cast<double>(slates.size());
+  if (slates.empty())
+    return fail(ErrorCode::kInvalidArgument, "conditional logit: no slate to learn from");
+  INK_CHECK_OK(check_slates(slates, width));
+  const Slates converted = convert(slates, width);
+  return fit_conditional_logit(
+      [&](std::span<const double> weights) -> Result<LogitSums> {
+        return sums_at(converted, weights);
+      },
+      width, options);
+}
+
+Result<ConditionalLogitFit> fit_conditional_logit(const LogitSource& source, std::size_t width,
+                                                  const ConditionalLogitOptions& options) {
+  INK_CHECK_OK(check(width, options));
+  const Pull pull = pull_of(options, width);
+  const auto sums_of = [&](const Eigen::VectorXd& w) -> Result<LogitSums> {
+    INK_TRY(LogitSums sums, source({w.data(), width}));
+    if (sums.gradient.size() != width || sums.hessian.size() != width * width || !(sums.slates > 0))
+      return fail(ErrorCode::kInvalidArgument, "conditional logit: sums over ", sums.slates,
+                  " slates of ", sums.gradient.size(), " weights, expected ", width);
+    return sums;
+  };
   ConditionalLogitFit fit;
-  Eigen::VectorXd w = p.towards;
+  Eigen::VectorXd w = pull.towards;
+  INK_TRY(LogitSums sums, sums_of(w));
   for (;; ++fit.iterations) {
-    const Derivatives d = derivatives(p, w);
-    fit.gradient_norm = d.gradient.norm() / count;
+    const Eigen::VectorXd gradient =
+        Eigen::Map<const Eigen::VectorXd>(sums.gradient.data(), index(width)) +
+        2 * (pull.metric * (w - pull.towards));
+    const Eigen::MatrixXd hessian =
+        Eigen::Map<const Eigen::MatrixXd>(sums.hessian.data(), index(width), index(width)) +
+        2 * pull.metric;
+    fit.gradient_norm = gradient.norm() / sums.slates;
     if (fit.gradient_norm <= options.gradient_norm_max) {
-      fit.hessian.assign(d.hessian.data(), d.hessian.data() + d.hessian.size());
+      fit.hessian.assign(hessian.data(), hessian.data() + hessian.size());
       break;
     }
     if (fit.iterations == options.iterations_max || !std::isfinite(fit.gradient_norm)) {
@@ -114,14 +142,16 @@ Result<ConditionalLogitFit> fit_conditional_logit(std::span<const EncodedSlate> 
                   fit.gradient_norm, " after ", fit.iterations, " steps, expected at most ",
                   options.gradient_norm_max);
     }
-    const Eigen::VectorXd step = d.hessian.ldlt().solve(d.gradient);
-    const double before = objective(p, w);
-    double length = 1;
-    while (length > 1e-6 && !(objective(p, w - length * step) <= before)) length /= 2;
-    w -= length * step;
+    const Eigen::VectorXd step = hessian.ldlt().solve(gradient), from = w;
+    const double before = sums.nll + pull.value(w) + options.nll_error;
+    for (double length = 1;; length /= 2) {
+      w = from - length * step;
+      INK_TRY(sums, sums_of(w));
+      if (length <= 1e-6 || sums.nll + pull.value(w) <= before) break;
+    }
   }
   fit.weights.assign(w.data(), w.data() + w.size());
-  fit.nll = nll_sum(p, w) / count;
+  fit.nll = sums.nll / sums.slates;
   return fit;
 }
 

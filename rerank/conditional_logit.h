@@ -6,6 +6,8 @@
 // The same model three times: its exact optimum by Newton's method, its formula in the graph's
 // vocabulary, and a Model that a Reranker serves.
 
+#include <functional>
+
 #include "rerank/encoded_slate.h"
 #include "rerank/scorer.h"
 
@@ -18,6 +20,7 @@ struct ConditionalLogitOptions {
   std::vector<double> metric{};
   int iterations_max = 50;
   double gradient_norm_max = 1e-8;  // converged below this, per slate
+  double nll_error = 0;             // by how much a source's nll may be wrong
 };
 
 struct ConditionalLogitFit {
@@ -35,6 +38,22 @@ struct ConditionalLogitFit {
 // finite).
 Result<ConditionalLogitFit> fit_conditional_logit(std::span<const EncodedSlate> slates,
                                                   std::size_t width,
+                                                  const ConditionalLogitOptions& options = {});
+
+// What a step of that method needs of some slates: sums over them, so that those of two parts of
+// the slates add up to those of the whole, and sums over people can be taken without seeing one's
+// own.
+struct LogitSums {
+  double slates = 0, nll = 0;
+  std::vector<double> gradient{};  // f64[width], of nll
+  std::vector<double> hessian{};   // f64[width, width]
+};
+// kInvalidArgument: slates that check_slates() refuses, or weights of another size.
+Result<LogitSums> logit_sums(std::span<const EncodedSlate> slates, std::span<const double> weights);
+
+// The same minimum where the slates are somewhere else. The source is asked once a trial step.
+using LogitSource = std::function<Result<LogitSums>(std::span<const double> weights)>;
+Result<ConditionalLogitFit> fit_conditional_logit(const LogitSource& source, std::size_t width,
                                                   const ConditionalLogitOptions& options = {});
 
 // Utilities f32[slates, alternatives] of features f32[slates, alternatives, width] under weights

@@ -15,6 +15,10 @@ bool names_some(const EncodedSlate& slate) {
 
 }  // namespace
 
+bool tells_an_order(const EncodedSlate& slate) {
+  return !slate.chosen.empty() && slate.chosen.size() < slate.alternatives;
+}
+
 Result<EncodedSlate> encode_slate(const Slate& slate, const FeatureSchema& schema) {
   EncodedSlate encoded{
       .request = slate.request, .alternatives = slate.candidates.size(), .chosen = slate.chosen};

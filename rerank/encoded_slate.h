@@ -16,6 +16,9 @@ struct EncodedSlate {
   std::vector<std::size_t> chosen{};  // distinct, < alternatives; their targets are equal
 };
 
+// Whether a slate teaches an order: something was chosen, and something was not.
+bool tells_an_order(const EncodedSlate& slate);
+
 // kInvalidArgument: a slate without a choice, a choice that is not in it, or what
 // FeatureSchema::encode refuses.
 Result<EncodedSlate> encode_slate(const Slate& slate, const FeatureSchema& schema);

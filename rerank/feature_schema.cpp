@@ -14,13 +14,14 @@ namespace inkling {
 namespace {
 
 constexpr std::string_view kMagic = "INKFS1";
+constexpr double kF32Max = std::numeric_limits<float>::max();
 
 bool valid_name(const std::string& name) {
   return !name.empty() && name.size() <= kFeatureNameBytesMax;
 }
 
 bool fits_f32(const FeatureSpec& spec, double value) {
-  return std::abs((value - spec.mean) / spec.scale) <= std::numeric_limits<float>::max();
+  return std::abs((value - spec.mean) / spec.scale) <= kF32Max;
 }
 
 // What is wrong with the feature on its own, or empty.
@@ -95,15 +96,23 @@ struct FeatureSchema::Layout {
   std::uint64_t fingerprint = 0;
   std::unordered_map<std::string, std::size_t> index;
 
-  // The feature of a raw value; `guess` is where it is when values come in the schema's order.
-  Result<std::size_t> find(const std::string& name, std::size_t guess) const;
+  Result<std::size_t> find(const std::string& name) const;
+  // The most frequent case of write(), done where it can be: a number for a numeric feature.
+  bool write_number_at_once(const FeatureValue& raw, std::size_t at, std::span<float> row) const {
+    const FeatureSpec& spec = features[at];
+    const auto* number = std::get_if<double>(&raw.value);
+    if (spec.kind != FeatureKind::kNumeric || number == nullptr) return false;
+    const double scaled = (*number - spec.mean) / spec.scale;
+    if (!(std::abs(scaled) <= kF32Max)) return false;  // or NaN: missing
+    row[columns[at]] = static_cast<float>(scaled);
+    return true;
+  }
   Result<void> write(const FeatureValue& raw, std::size_t at, std::span<float> row) const;
   void write_default(std::size_t at, bool is_none, std::span<float> row) const;
   void write_number(std::size_t at, double value, std::span<float> row) const;
 };
 
-Result<std::size_t> FeatureSchema::Layout::find(const std::string& name, std::size_t guess) const {
-  if (guess < features.size() && features[guess].name == name) return guess;
+Result<std::size_t> FeatureSchema::Layout::find(const std::string& name) const {
   const auto found = index.find(name);
   if (found == index.end())
     return fail(ErrorCode::kInvalidArgument, "feature schema ", version, ": unknown feature ",
@@ -219,13 +228,17 @@ Result<void> FeatureSchema::encode(const Candidate& candidate, std::span<float> 
   std::fill_n(given.begin(), layout_->features.size(), false);
   for (std::size_t i = 0; i < candidate.features.size(); ++i) {
     const FeatureValue& raw = candidate.features[i];
-    INK_TRY(const std::size_t at, layout_->find(raw.name, i));
+    std::size_t at = i;  // where it is when values come in the schema's order
+    if (at >= layout_->features.size() || layout_->features[at].name != raw.name) {
+      INK_TRY(at, layout_->find(raw.name));
+    }
     if (given[at]) {
       return fail(ErrorCode::kInvalidArgument, "feature schema ", version(), ": ", raw.name,
                   " is given twice");
     }
-    INK_CHECK_OK(layout_->write(raw, at, row));
     given[at] = true;
+    if (layout_->write_number_at_once(raw, at, row)) continue;
+    INK_CHECK_OK(layout_->write(raw, at, row));
   }
   for (std::size_t at = 0; at < layout_->features.size(); ++at)
     if (!given[at]) layout_->write_default(at, candidate.is_none, row);

@@ -30,6 +30,7 @@ struct FeatureSpec {
   double scale = 1;    // kNumeric: > 0
   std::vector<double> boundaries{};       // kBucket: ascending
   std::vector<std::string> categories{};  // kCategory: distinct; an absent value is "every other"
+  bool operator==(const FeatureSpec&) const = default;
 };
 
 std::size_t feature_width(const FeatureSpec& spec);  // columns

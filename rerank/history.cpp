@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <numbers>
 
 #include "runtime/base/sha256.h"
 
@@ -14,7 +15,9 @@ namespace {
 constexpr std::string_view kMagic = "INKHIST1";
 constexpr std::string_view kLayoutMagic = "INKHLAY1";
 constexpr std::string_view kPrefix = "history:";
-constexpr double kEvidence = 2.0;  // choices after which a numeric profile counts half
+constexpr double kEvidence = 2.0;          // choices after which a numeric profile counts half
+constexpr std::size_t kOneHotColumns = 5;  // of a group that is one
+constexpr std::size_t kNarrow = 64;        // columns of such a group that are worked out beforehand
 
 bool is_one_hot(FeatureKind kind) {
   return kind == FeatureKind::kCategory || kind == FeatureKind::kBucket;
@@ -165,6 +168,8 @@ History::History(HistoryLayout layout) : layout_(std::move(layout)) {
   latest_.assign(width, 0.0f);
   profile_.assign(width, 0.0);
   slow_profile_.assign(width, 0.0);
+  one_hot_.assign(width, {});
+  refresh();
   if (const TastePrior& prior = layout_.options().taste; !prior.empty()) taste_.emplace(prior);
 }
 
@@ -214,17 +219,64 @@ Result<void> History::observe(std::span<const ItemId> items, std::span<const flo
   for (const std::size_t i : chosen) choose(items[i], row(i));
   if (taste_) taste_->observe(features, chosen);
   if (items_.size() > kHistoryItemsMax) forget_items();
-  refresh_profiles();
+  refresh();
   return {};
 }
 
-void History::refresh_profiles() {
-  if (chosen_ == 0) return;
-  for (std::size_t i = 0; i < profile_.size(); ++i) {
-    const double average = shown_sum_[i] / static_cast<double>(shown_);
-    profile_[i] = chosen_sum_[i] / static_cast<double>(chosen_) - average;
-    slow_profile_[i] = slow_[i] / slow_total_ - average;
+void History::refresh() {
+  const auto n = static_cast<double>(chosen_);
+  experience_ = static_cast<float>(std::log1p(n));
+  const double trust = n / (n + kEvidence), slow_trust = slow_total_ / (slow_total_ + kEvidence);
+  for (const HistoryLayout::Group& g : layout_.groups()) {
+    for (std::size_t i = g.begin; i < g.end; ++i) {
+      if (g.exclusive && g.end - g.begin <= kNarrow) {
+        one_hot_[i] = one_hot_columns(chosen_sum_[i], shown_sum_[i], fast_[i], slow_[i],
+                                      static_cast<double>(latest_[i]), g.end - g.begin);
+      } else if (!g.exclusive && chosen_ > 0) {
+        const double average = shown_sum_[i] / static_cast<double>(shown_);
+        profile_[i] = (chosen_sum_[i] / n - average) * trust;
+        slow_profile_[i] = (slow_[i] / slow_total_ - average) * slow_trust;
+      }
+    }
   }
+}
+
+History::OneHot History::one_hot_columns(double mine, double shown, double fast, double slow,
+                                         double latest, std::size_t width) const {
+  const HistoryOptions& o = layout_.options();
+  const auto n = static_cast<double>(chosen_), columns = static_cast<double>(width);
+  return {
+      .share = static_cast<float>(std::log((mine + o.prior / columns) / (n + o.prior) * columns)),
+      .rate = static_cast<float>(std::log((mine + o.prior) / (shown + 2 * o.prior))),
+      .fast = static_cast<float>(fast / (fast_total_ + o.prior)),
+      .slow = static_cast<float>(slow / (slow_total_ + o.prior)),
+      .latest = static_cast<float>(latest)};
+}
+
+// Encoded rows have their one; others, which an app may log, are weighted sums.
+void History::write_one_hot(const HistoryLayout::Group& g, std::span<const float> row,
+                            std::span<float> out) const {
+  const std::size_t width = g.end - g.begin;
+  const auto x = row.subspan(g.begin, width);
+  const auto one = std::find_if(x.begin(), x.end(), [](float v) { return v != 0; });
+  const bool is_encoded =
+      one != x.end() && *one == 1 && std::all_of(one + 1, x.end(), [](float v) { return v == 0; });
+  OneHot columns;
+  if (is_encoded && width <= kNarrow) {
+    columns = one_hot_[g.begin + static_cast<std::size_t>(one - x.begin())];
+  } else {
+    const auto part = [&](const std::vector<double>& sums) {
+      return dot(x, std::span(sums).subspan(g.begin, width));
+    };
+    double latest = 0;
+    for (std::size_t i = 0; i < width; ++i)
+      latest += static_cast<double>(x[i]) * static_cast<double>(latest_[g.begin + i]);
+    columns = one_hot_columns(part(chosen_sum_), part(shown_sum_), part(fast_), part(slow_), latest,
+                              width);
+  }
+  const std::array<float, kOneHotColumns> all = {columns.share, columns.rate, columns.fast,
+                                                 columns.slow, columns.latest};
+  std::copy(all.begin(), all.end(), out.begin());
 }
 
 // Half of the items go at once, so that the search for the oldest is paid for by many events.
@@ -238,42 +290,35 @@ void History::forget_items() {
 
 void History::write_columns(ItemId item, std::span<const float> base, std::span<float> out) const {
   const HistoryOptions& o = layout_.options();
-  const auto n = static_cast<double>(chosen_);
   std::size_t at = 0;
   const auto put = [&](double v) { out[at++] = static_cast<float>(v); };
   for (const HistoryLayout::Group& g : layout_.groups()) {
-    const std::size_t width = g.end - g.begin;
-    const auto x = base.subspan(g.begin, width);
-    const auto part = [&](const std::vector<double>& sums) {
-      return dot(x, std::span(sums).subspan(g.begin, width));
-    };
     if (g.exclusive) {
-      const double mine = part(chosen_sum_), shown_mine = part(shown_sum_);
-      const auto columns = static_cast<double>(width);
-      put(std::log((mine + o.prior / columns) / (n + o.prior) * columns));
-      put(std::log((mine + o.prior) / (shown_mine + 2 * o.prior)));
-      put(part(fast_) / (fast_total_ + o.prior));
-      put(part(slow_) / (slow_total_ + o.prior));
-      double same = 0;
-      for (std::size_t i = 0; i < width; ++i)
-        same += static_cast<double>(x[i]) * static_cast<double>(latest_[g.begin + i]);
-      put(same);
+      write_one_hot(g, base, out.subspan(at, kOneHotColumns));
+      at += kOneHotColumns;
+    } else if (const std::size_t width = g.end - g.begin; width == 1) {
+      const auto x = static_cast<double>(base[g.begin]);
+      put(x * profile_[g.begin]);
+      put(x * slow_profile_[g.begin]);
     } else {
-      // Shrunk to nothing while there are few choices.
-      put(part(profile_) * n / (n + kEvidence));
-      put(part(slow_profile_) * slow_total_ / (slow_total_ + kEvidence));
+      const auto x = base.subspan(g.begin, width);
+      put(dot(x, std::span(profile_).subspan(g.begin, width)));
+      put(dot(x, std::span(slow_profile_).subspan(g.begin, width)));
     }
   }
-  const auto found = items_.find(item);
-  const Item mine = found == items_.end() ? Item{} : found->second;
-  const double age = mine.last == 0 ? 0 : static_cast<double>(chosen_ - mine.last);
-  put(std::log1p(mine.chosen));
-  put(std::log1p(mine.shown));
-  put(std::log((mine.chosen + o.prior) / (mine.shown + 2 * o.prior)));
-  put(mine.last == 0 ? 0 : std::pow(o.fast, age));
-  put(mine.memory == 0 ? 0 : mine.memory * std::pow(o.slow, age) / (slow_total_ + o.prior));
-  put(mine.last == 0 ? 0 : 1 / (1 + age));
-  put(std::log1p(n));
+  if (const auto found = items_.find(item); found != items_.end()) {
+    const Item& mine = found->second;
+    const double age = mine.last == 0 ? 0 : static_cast<double>(chosen_ - mine.last);
+    put(std::log1p(mine.chosen));
+    put(std::log1p(mine.shown));
+    put(std::log((mine.chosen + o.prior) / (mine.shown + 2 * o.prior)));
+    put(mine.last == 0 ? 0 : std::pow(o.fast, age));
+    put(mine.memory == 0 ? 0 : mine.memory * std::pow(o.slow, age) / (slow_total_ + o.prior));
+    put(mine.last == 0 ? 0 : 1 / (1 + age));
+  } else {  // the same of an item that was never shown
+    for (const double v : {0.0, 0.0, -std::numbers::ln2, 0.0, 0.0, 0.0}) put(v);
+  }
+  put(static_cast<double>(experience_));
   if (taste_) put(taste_->utility(base));
 }
 
@@ -378,7 +423,7 @@ Result<History> History::parse(HistoryLayout layout, ByteSpan bytes) {
   if (!in.finished() || h.items_.size() != items)
     return fail(ErrorCode::kCorrupt, "history: ", bytes.size(), " bytes do not hold ", items,
                 " items");
-  h.refresh_profiles();
+  h.refresh();
   return h;
 }
 

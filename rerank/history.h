@@ -98,19 +98,31 @@ class History {
     std::uint64_t last = 0;        // choice number of the latest one, from 1; 0: never
     std::uint64_t last_shown = 0;  // shown number, for forgetting
   };
+  struct OneHot {  // the columns of a group
+    float share = 0, rate = 0, fast = 0, slow = 0, latest = 0;
+  };
   void show(ItemId item, std::span<const float> row);
   void choose(ItemId item, std::span<const float> row);
   void write_columns(ItemId item, std::span<const float> base, std::span<float> out) const;
   void forget_items();
-  void refresh_profiles();
+  void refresh();
+  OneHot one_hot_columns(double mine, double shown, double fast, double slow, double latest,
+                         std::size_t width) const;
+  void write_one_hot(const HistoryLayout::Group& group, std::span<const float> row,
+                     std::span<float> out) const;
 
   HistoryLayout layout_;
   std::uint64_t shown_ = 0, chosen_ = 0;
   std::vector<double> shown_sum_, chosen_sum_;  // by base column
   std::vector<double> fast_, slow_;             // decayed sums of chosen rows, by base column
   double fast_total_ = 0, slow_total_ = 0;      // decayed number of choices
-  // What was chosen against what was shown, by base column; made of the sums after each request.
+  // Made of the sums after each request, so that a candidate's columns are little more than read
+  // off. What was chosen against what was shown, by base column; shrunk while there are few
+  // choices.
   std::vector<double> profile_, slow_profile_;
+  // By base column of a narrow one-hot group: its group's columns where the row's one is there.
+  std::vector<OneHot> one_hot_;
+  float experience_ = 0;
   std::vector<float> latest_;  // the latest chosen row
   std::unordered_map<ItemId, Item> items_;
   std::optional<Taste> taste_;

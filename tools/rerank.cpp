@@ -20,6 +20,9 @@ struct EvaluateSpec {
   std::string split = "test";
   Path report;
   StudyOptions study;
+  FederatedOptions federated;
+  std::vector<double> epsilons;
+  bool is_federated = false, no_curve = false;
   bool no_history = false;
   bool json = false;
 };
@@ -34,12 +37,22 @@ Result<ChoiceData> load(const std::string& name) {
 Result<void> evaluate_rerank(const EvaluateSpec& spec, Console& console) {
   StudyOptions study = spec.study;
   study.history = !spec.no_history;
+  if (spec.no_curve) study.curve.clear();
+  if (spec.is_federated || !spec.epsilons.empty()) study.federated = spec.federated;
   study.split = spec.split == "inner" ? Split::kInner : Split::kTest;
   const auto name = std::find(std::begin(kModelNames), std::end(kModelNames), spec.model);
   study.model = static_cast<ModelKind>(name - std::begin(kModelNames));
   console.progress(concat("reading ", spec.data));
   INK_TRY(const ChoiceData data, load(spec.data));
-  INK_TRY(const StudyResult result, run_study(data, study, console));
+  INK_TRY(StudyResult result, run_study(data, study, console));
+  for (const double epsilon : spec.epsilons) {
+    console.progress(concat("again with epsilon ", epsilon));
+    StudyOptions noisy = study;
+    noisy.federated->epsilon = epsilon;
+    noisy.curve.clear();
+    INK_TRY(const StudyResult r, run_study(data, noisy, console));
+    result.prices.push_back({r.federated->epsilon, r.global, r.personal});
+  }
   const StudyLabels labels{spec.data, spec.model, spec.split, study.seed};
   if (!spec.report.empty()) INK_CHECK_OK(write_study_report(result, labels, spec.report));
   if (spec.json) {
@@ -77,6 +90,22 @@ void add_evaluate(CLI::App& rerank, Action& chosen) {
                   "worth less by up to this share")
       ->type_name("X=0")
       ->check(CLI::Range(0.0, 1.0));
+  app->add_flag("--federated", spec->is_federated,
+                "Train as a server would that sees sums of clipped and rounded uploads alone");
+  app->add_flag("--masked", spec->federated.masked,
+                "Take these sums by secure aggregation, which changes no bit of them");
+  app->add_option("--rounds", spec->federated.rounds, "Rounds of local passes (din, edgerec)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100000));
+  app->add_option("--cohort", spec->federated.cohort, "People in such a round")
+      ->type_name("N")
+      ->check(CLI::Range(2, 2000));
+  app->add_option("--epsilon", spec->epsilons,
+                  "Also with these budgets of privacy: noise in every sum of what people chose")
+      ->type_name("E,...")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  app->add_flag("--no-curve", spec->no_curve, "Leave out how patches do under other pulls");
   app->add_flag("--no-history", spec->no_history, "Leave the history columns out");
   app->add_option("--report", spec->report, "Write a report here")->type_name("FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");

@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include "autograd/losses.h"
-#include "rerank/learn/training_data.h"
 #include "runtime/base/rng.h"
 #include "runtime/ops.h"
 
@@ -32,31 +31,54 @@ ValueId append_batch_loss(Graph& g, const Graph& scorer, std::size_t batch,
   return softmax_cross_entropy(g, concat(g, logits, 0), concat(g, targets, 0));
 }
 
-// The inputs of one slate of the batch.
-struct Slot {
-  SlateBatch slate;
-  std::optional<TensorView> past, present;
-};
+}  // namespace
 
-Result<Slot> find_slot(Trainer& trainer, std::size_t i, bool sequence) {
-  Slot slot;
-  INK_TRY(slot.slate.features, trainer.input(place(kFeaturesInput, i)));
-  INK_TRY(slot.slate.targets, trainer.input(place(kTargets, i)));
-  INK_TRY(slot.slate.mask, trainer.input(place(kMask, i)));
-  if (sequence) {
-    INK_TRY(slot.past, trainer.input(place(kPastInput, i)));
-    INK_TRY(slot.present, trainer.input(place(kPresentInput, i)));
+Result<ScorerTrainer> ScorerTrainer::create(const Model& scorer, std::size_t alternatives,
+                                            std::size_t batch, const Optimizer& optimizer,
+                                            const PlanOptions& plan) {
+  if (batch == 0 || alternatives == 0) {
+    return fail(ErrorCode::kInvalidArgument, "scorer training: batches of ", batch, " slates of ",
+                alternatives, " items, expected at least one of each");
   }
-  return slot;
+  INK_TRY(const std::size_t sequence, past_rows(scorer.graph));
+  Graph g;
+  const ValueId loss = append_batch_loss(g, scorer.graph, batch, alternatives);
+  const std::vector<ValueId> weights(g.variables().begin(), g.variables().end());
+  INK_TRY(Trainer trainer,
+          Trainer::create(std::move(g),
+                          {.loss = loss, .train = weights, .optimizer = optimizer, .plan = plan}));
+  ScorerTrainer steps(std::move(trainer));
+  for (std::size_t i = 0; i < batch; ++i) {
+    Slot& slot = steps.slots_.emplace_back();
+    INK_TRY(slot.slate.features, steps.trainer_.input(place(kFeaturesInput, i)));
+    INK_TRY(slot.slate.targets, steps.trainer_.input(place(kTargets, i)));
+    INK_TRY(slot.slate.mask, steps.trainer_.input(place(kMask, i)));
+    if (sequence == 0) continue;
+    INK_TRY(slot.past, steps.trainer_.input(place(kPastInput, i)));
+    INK_TRY(slot.present, steps.trainer_.input(place(kPresentInput, i)));
+  }
+  return steps;
 }
 
-Result<void> fill_slot(const Example& example, const Slot& slot) {
+Result<void> ScorerTrainer::fill(const Example& example, const Slot& slot) {
   INK_CHECK_OK(fill_batch(std::span(&example.slate, 1), slot.slate));
   if (!slot.past) return {};
   return fill_past(example.past, *slot.past, *slot.present);
 }
 
-}  // namespace
+Result<double> ScorerTrainer::step(std::span<const Example* const> examples, double rate) {
+  if (examples.size() > slots_.size()) {
+    return fail(ErrorCode::kResourceLimit, "scorer training: ", examples.size(),
+                " slates, room for ", slots_.size());
+  }
+  for (std::size_t i = 0; i < examples.size(); ++i) INK_CHECK_OK(fill(*examples[i], slots_[i]));
+  for (std::size_t i = examples.size(); i < slots_.size(); ++i)
+    INK_CHECK_OK(fill_batch({}, slots_[i].slate));  // no targets: no loss, no gradient
+  const StepReport report = trainer_.step(rate);
+  if (!report.finite)
+    return fail(ErrorCode::kFailedPrecondition, "scorer training: the loss is not finite");
+  return report.loss;
+}
 
 Result<Model> train_scorer(const Model& scorer, std::span<const Example> examples,
                            const ScorerTrainingSpec& spec,
@@ -64,7 +86,7 @@ Result<Model> train_scorer(const Model& scorer, std::span<const Example> example
   std::vector<const Example*> teaching;
   std::size_t alternatives = 0;
   for (const Example& e : examples) {
-    if (e.slate.chosen.empty() || e.slate.chosen.size() >= e.slate.alternatives) continue;
+    if (!tells_an_order(e.slate)) continue;
     teaching.push_back(&e);
     alternatives = std::max(alternatives, e.slate.alternatives);
   }
@@ -73,19 +95,9 @@ Result<Model> train_scorer(const Model& scorer, std::span<const Example> example
                 " slates to learn from in batches of ", spec.batch, ", ", spec.epochs,
                 " epochs: expected at least one batch and epoch");
   }
-  INK_TRY(const std::size_t sequence, past_rows(scorer.graph));
-  Graph g;
-  const ValueId loss = append_batch_loss(g, scorer.graph, spec.batch, alternatives);
-  const std::vector<ValueId> weights(g.variables().begin(), g.variables().end());
-  INK_TRY(Trainer trainer,
-          Trainer::create(std::move(g), {.loss = loss,
-                                         .train = weights,
-                                         .optimizer = Adam{.weight_decay = spec.weight_decay},
-                                         .plan = spec.plan}));
-  std::vector<Slot> slots;
-  for (std::size_t i = 0; i < spec.batch; ++i) {
-    INK_TRY(slots.emplace_back(), find_slot(trainer, i, sequence > 0));
-  }
+  INK_TRY(ScorerTrainer trainer,
+          ScorerTrainer::create(scorer, alternatives, spec.batch,
+                                Adam{.weight_decay = spec.weight_decay}, spec.plan));
   const std::size_t steps = teaching.size() / spec.batch;
   const double all = static_cast<double>(steps) * spec.epochs;
   double done = 0;
@@ -94,15 +106,10 @@ Result<Model> train_scorer(const Model& scorer, std::span<const Example> example
     rng.shuffle(teaching);
     double total = 0;
     for (std::size_t step = 0; step < steps; ++step, ++done) {
-      for (std::size_t i = 0; i < spec.batch; ++i)
-        INK_CHECK_OK(fill_slot(*teaching[step * spec.batch + i], slots[i]));
       const double rate = spec.rate * 0.5 * (1 + std::cos(done / all * std::numbers::pi));
-      const StepReport result = trainer.step(rate);
-      if (!result.finite) {
-        return fail(ErrorCode::kFailedPrecondition, "scorer training: the loss is not finite in ",
-                    "step ", step, " of epoch ", epoch);
-      }
-      total += result.loss;
+      const auto batch = std::span(teaching).subspan(step * spec.batch, spec.batch);
+      INK_TRY(const double loss, trainer.step(batch, rate));
+      total += loss;
     }
     if (report) report(epoch, total / static_cast<double>(steps));
   }

@@ -10,9 +10,44 @@
 
 #include "autograd/trainer.h"
 #include "rerank/learn/replay.h"
+#include "rerank/learn/training_data.h"
 #include "rerank/scorer.h"
 
 namespace inkling {
+
+// The steps themselves, for whoever decides what is in a batch.
+class ScorerTrainer {
+ public:
+  // Steps on up to `batch` slates of up to `alternatives` items. kInvalidArgument: not a scorer, or
+  // no room.
+  static Result<ScorerTrainer> create(const Model& scorer, std::size_t alternatives,
+                                      std::size_t batch, const Optimizer& optimizer,
+                                      const PlanOptions& plan = {});
+
+  // The loss is the sum over the examples divided by `batch`, also where there are fewer.
+  // kInvalidArgument: rows of another width. kResourceLimit: more than fit. kFailedPrecondition:
+  // the loss is not finite.
+  Result<double> step(std::span<const Example* const> examples, double rate);
+
+  std::size_t parameter_count() const { return trainer_.parameter_count(); }
+  std::vector<float> get_parameters() const { return trainer_.get_parameters(); }
+  // Forgets the optimizer's moments. kInvalidArgument: another number of them.
+  Result<void> set_parameters(std::span<const float> values) {
+    return trainer_.set_parameters(values);
+  }
+
+ private:
+  // The inputs of one slate of the batch.
+  struct Slot {
+    SlateBatch slate;
+    std::optional<TensorView> past, present;
+  };
+  explicit ScorerTrainer(Trainer trainer) : trainer_(std::move(trainer)) {}
+  static Result<void> fill(const Example& example, const Slot& slot);
+
+  Trainer trainer_;
+  std::vector<Slot> slots_;
+};
 
 struct ScorerTrainingSpec {
   std::size_t batch = 16;  // slates

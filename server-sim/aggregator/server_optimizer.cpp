@@ -62,7 +62,8 @@ Result<ServerOptimizer> ServerOptimizer::create(const ServerOptimizerSpec& spec,
   return ServerOptimizer(spec, parameters);
 }
 
-Result<void> ServerOptimizer::step(std::span<float> parameters, std::span<const float> mean_delta) {
+Result<void> ServerOptimizer::step(std::span<float> parameters, std::span<const float> mean_delta,
+                                   double factor) {
   if (parameters.size() != parameters_ || mean_delta.size() != parameters_) {
     return fail(ErrorCode::kInvalidArgument, "server optimizer: ", parameters.size(),
                 " parameters and ", mean_delta.size(), " deltas, expected ", parameters_);
@@ -81,7 +82,7 @@ Result<void> ServerOptimizer::step(std::span<float> parameters, std::span<const 
       scale_[i] = static_cast<float>(next_scale(spec_, scale_[i], d));
       move /= std::sqrt(static_cast<double>(scale_[i])) + spec_.tau;
     }
-    parameters[i] = static_cast<float>(parameters[i] + spec_.rate * move);
+    parameters[i] = static_cast<float>(parameters[i] + factor * spec_.rate * move);
   }
   return {};
 }

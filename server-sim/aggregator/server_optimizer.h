@@ -38,9 +38,11 @@ class ServerOptimizer {
   // kInvalidArgument naming the field out of range.
   static Result<ServerOptimizer> create(const ServerOptimizerSpec& spec, std::size_t parameters);
 
-  // parameters: f32[n], changed in place; mean_delta: f32[n]. kInvalidArgument for another length
-  // or a delta that is not finite; nothing is changed then.
-  Result<void> step(std::span<float> parameters, std::span<const float> mean_delta);
+  // parameters: f32[n], changed in place; mean_delta: f32[n]; factor: of the rate, for a rate that
+  // changes from round to round. kInvalidArgument for another length or a delta that is not finite;
+  // nothing is changed then.
+  Result<void> step(std::span<float> parameters, std::span<const float> mean_delta,
+                    double factor = 1);
 
   // What must be kept between rounds, and back. kCorrupt unless it is the state of such an
   // optimizer: same rule, same length.

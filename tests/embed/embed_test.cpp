@@ -2,6 +2,8 @@
 // export.
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -20,14 +22,18 @@ using ::testing::HasSubstr;
 
 TastePrior wide_prior(double mean = 0) { return {.mean = {mean, 0}, .covariance = {4, 0, 0, 4}}; }
 
-Bytes bundle(std::uint64_t version, float taste_weight = 1, double prior_mean = 0) {
-  const auto base = *FeatureSchema::create(1, {{.name = "price"}, {.name = "colour"}});
-  const auto layout = *HistoryLayout::create(base, {.taste = wide_prior(prior_mean)});
+Bytes bundle_of(std::uint64_t version, const HistoryLayout& layout, float taste_weight) {
   std::vector<float> weights(layout.schema().width(), 0.0f);
   weights[0] = -1;  // cheap is good
   weights.back() = taste_weight;
   const std::vector<float> ones(weights.size(), 1.0f);
   return *encode_bundle({version, layout, *scaled_logit_model(layout.schema(), ones, weights)});
+}
+
+Bytes bundle(std::uint64_t version, float taste_weight = 1, double prior_mean = 0) {
+  const auto base = *FeatureSchema::create(1, {{.name = "price"}, {.name = "colour"}});
+  return bundle_of(version, *HistoryLayout::create(base, {.taste = wide_prior(prior_mean)}),
+                   taste_weight);
 }
 
 // Candidates that outlive the C structs that point into them.
@@ -144,6 +150,32 @@ TEST_F(Embed, TheHistoryTurnsTheOrderAndSurvivesARestart) {
   EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
 }
 
+TEST_F(Embed, ANewLayoutKeepsTheHistoryOfTheOldOne) {
+  open();
+  ASSERT_EQ(update(bundle(1)), INK_OK);
+  live(30);
+  const auto personal = rerank(kSlate, INK_GLOBAL_MODEL);
+  EXPECT_THAT(personal, ElementsAre(0, 1, 2));
+  ASSERT_EQ(update(bundle(2, 1, 0.25)), INK_OK);  // another prior, so other history columns
+  EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
+  // Other features: one between the two that stay, so that every column moves.
+  const auto base = *FeatureSchema::create(
+      1, {{.name = "price"}, {.name = "size", .missing = 2}, {.name = "colour"}});
+  const TastePrior prior{.mean = {0, 0, 0}, .covariance = {4, 0, 0, 0, 4, 0, 0, 0, 4}};
+  ASSERT_EQ(update(bundle_of(3, *HistoryLayout::create(base, {.taste = prior}), 1)), INK_OK);
+  EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
+  live(1);   // rows of three layouts
+  reopen();  // from the snapshot
+  EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
+  ASSERT_EQ(ink_erase_range(engine_, 0, 1500), INK_OK);  // reads the log again
+  EXPECT_EQ(rerank(kSlate, INK_GLOBAL_MODEL), personal);
+  // Under another version the same names mean something else.
+  const auto other = *FeatureSchema::create(2, {{.name = "price"}, {.name = "colour"}});
+  ASSERT_EQ(update(bundle_of(4, *HistoryLayout::create(other, {.taste = wide_prior()}), 1)),
+            INK_OK);
+  EXPECT_THAT(rerank(kSlate, INK_GLOBAL_MODEL), ElementsAre(2, 1, 0));
+}
+
 TEST_F(Embed, LearnsAPatchWhenIdleAndForgetsItWithTheData) {
   open();
   ASSERT_EQ(update(bundle(1, 0)), INK_OK);  // a model that does not listen to the history
@@ -215,6 +247,58 @@ TEST_F(Embed, AModelThatIsNoWorseStaysAndItsTrialEnds) {
   live(60);
   EXPECT_EQ(adapted(engine_).shadow_slates, 64u);
   EXPECT_EQ(adapted(engine_).shadow_slates, 0u);  // it has proved itself
+}
+
+// What loads, and then ends the process while it ranks.
+TEST_F(Embed, WhatEndsTheProcessTwiceIsWithdrawnThePatchFirst) {
+  const auto die_while_ranking = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ink_options options{};
+      options.struct_size = sizeof options;
+      options.folder = path_.c_str();
+      options.steady_ms = [](void*) -> int64_t { ::_exit(7); };
+      ink_engine* engine = nullptr;
+      std::uint32_t order[3];
+      if (ink_open(&options, &engine) == INK_OK)
+        ink_rerank(engine, kSlate.candidates.data(), 3, 0, order, nullptr);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 7;
+  };
+  open();
+  ASSERT_EQ(update(bundle(1, 0)), INK_OK);
+  rerank(kSlate, INK_GLOBAL_MODEL);
+  live(60);
+  ASSERT_EQ(update(bundle(2, 0.01f)), INK_OK);
+  EXPECT_EQ(adapted(engine_).has_patch, 1);
+  ink_close(engine_);
+  engine_ = nullptr;
+  EXPECT_TRUE(die_while_ranking());
+  open();
+  EXPECT_EQ(update(bundle(2, 0.01f)),
+            INK_OK);  // an app may bring what is there, which proves nothing
+  ink_close(engine_);
+  EXPECT_TRUE(die_while_ranking());
+  EXPECT_TRUE(die_while_ranking());  // without the patch
+  open();
+  EXPECT_EQ(update(bundle(2, 0.01f)), INK_OK) << "one crash of the model is forgiven";
+  ink_close(engine_);
+  engine_ = nullptr;
+  EXPECT_TRUE(die_while_ranking());
+  open();
+  EXPECT_EQ(update(bundle(2, 0.01f)), INK_VERIFICATION);  // withdrawn
+  rerank(kSlate, INK_GLOBAL_MODEL);
+  // What has ranked once stays, however often the process ends afterwards.
+  ASSERT_EQ(update(bundle(3, 0)), INK_OK);
+  rerank(kSlate, INK_GLOBAL_MODEL);
+  ink_close(engine_);
+  engine_ = nullptr;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(die_while_ranking());
+  open();
+  EXPECT_EQ(update(bundle(3, 0)), INK_OK);
 }
 
 int count_line(void* lines, const char* json) {

@@ -48,6 +48,13 @@ Json activity_json(const StudyResult& r) {
   return groups;
 }
 
+Json federated_json(const FederatedRecord& f) {
+  return {{"rounds", f.sums.rounds},
+          {"uploads", f.sums.uploads},
+          {"clipped", f.sums.clipped},
+          {"bytes_up", f.sums.bytes_up}};
+}
+
 std::string with_interval(const std::optional<Interval>& i) {
   if (!i) return "";
   return concat(format_number(i->mean), " (", format_number(i->low), " to ", format_number(i->high),
@@ -66,6 +73,34 @@ ReportTable quality_table(const StudyResult& r) {
     if (r.list) table.rows.back().push_back(with_interval((*r.list).*m.member));
   }
   return table;
+}
+
+ReportSection price_section(const StudyResult& r) {
+  ReportTable table{
+      "Budgets (delta 1e-4), with each person's patch, and 95 % intervals", {"epsilon"}, {}};
+  ReportSection section{"The price of privacy",
+                        "Noise in every sum of what people chose; the unit is a person. The "
+                        "level lines are without noise.",
+                        {}};
+  for (const PricePoint& p : r.prices) table.rows.push_back({format_number(p.epsilon)});
+  table.rows.push_back({"no noise"});
+  for (const NamedMetric& m : kMetrics) {
+    if (!(r.personal.*m.member)) continue;
+    table.columns.push_back(m.title);
+    ChartSeries priced{"with noise", {}, {}}, free{"without", {}, {}};
+    for (std::size_t i = 0; i < r.prices.size(); ++i) {
+      const auto& interval = r.prices[i].personal.*m.member;
+      table.rows[i].push_back(with_interval(interval));
+      priced.x.push_back(r.prices[i].epsilon);
+      free.x.push_back(r.prices[i].epsilon);
+      priced.y.push_back(interval->mean);
+      free.y.push_back((r.personal.*m.member)->mean);
+    }
+    table.rows.back().push_back(with_interval(r.personal.*m.member));
+    section.blocks.push_back(ReportChart{m.title, "epsilon", m.title, {priced, free}});
+  }
+  section.blocks.insert(section.blocks.begin(), table);
+  return section;
 }
 
 std::string whole(std::size_t n) { return std::to_string(n); }
@@ -144,6 +179,12 @@ std::string study_json(const StudyResult& r, const StudyLabels& labels) {
           {{"pull", p.pull}, {"held_back_nll", p.held_back_nll}, {"test_nll", p.test_nll}});
     json["pulls"] = std::move(pulls);
   }
+  if (!r.model_digest.empty()) json["model_digest"] = r.model_digest;
+  if (r.federated) json["federated"] = federated_json(*r.federated);
+  for (const PricePoint& p : r.prices)
+    json["privacy"].push_back({{"epsilon", p.epsilon},
+                               {"global", quality_json(p.global)},
+                               {"personal", quality_json(p.personal)}});
   json["timings"] = {{"train_seconds", r.train_seconds}, {"seconds", r.seconds}};
   return json.dump(2);
 }
@@ -165,6 +206,13 @@ std::string study_text(const StudyResult& r, const StudyLabels& labels) {
   if (r.nll_gain)
     out << "  " << r.patched
         << " people keep a patch; worse off: " << format_number(100 * r.worse_share) << " %\n";
+  for (const PricePoint& p : r.prices) {
+    out << "  epsilon " << format_number(p.epsilon) << ":";
+    for (const NamedMetric& m : kMetrics)
+      if (p.personal.*m.member)
+        out << " " << m.title << " " << format_number((p.personal.*m.member)->mean);
+    out << "\n";
+  }
   return out.str();
 }
 
@@ -178,6 +226,7 @@ Result<void> write_study_report(const StudyResult& r, const StudyLabels& labels,
     report.sections.push_back(patch_section(r));
     report.sections.push_back(reliability_section(r));
   }
+  if (!r.prices.empty()) report.sections.push_back(price_section(r));
   INK_TRY(const std::string html, render_report(report));
   return write_file(file, as_bytes(html));
 }

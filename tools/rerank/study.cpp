@@ -4,25 +4,20 @@
 #include <cmath>
 #include <map>
 
-#include "rerank/conditional_logit.h"
 #include "rerank/list_value.h"
 #include "rerank/planned_scorer.h"
 #include "tools/console.h"
 #include "tools/measure.h"
+#include "tools/rerank/training.h"
 
 namespace inkling::tools {
 
 namespace {
 
-constexpr double kDeviationMin = 1e-6;     // a column that never changes stays as it is
 constexpr double kInnerShare = 0.25;       // of a person's training slates, for Split::kInner
 constexpr std::size_t kNewcomerEvery = 5;  // in pages, every fifth person is new in Split::kInner
 constexpr std::size_t kActivityGroups = 3;
 constexpr std::size_t kReliabilityBins = 10;
-
-bool tells_an_order(const EncodedSlate& slate) {
-  return !slate.chosen.empty() && slate.chosen.size() < slate.alternatives;
-}
 
 bool are_choices(const ChoiceData& data) {
   for (const Person& person : data.people)
@@ -47,32 +42,10 @@ std::vector<Person> inner_split(const std::vector<Person>& people, bool choices)
   return inner;
 }
 
-struct Replayed {
-  std::vector<Example> train, test;
-};
-
 struct Prepared {
   HistoryLayout layout;
-  std::vector<Replayed> people{};
-  std::vector<Example> train{};  // everyone's that tell an order
+  std::vector<std::vector<Example>> train{}, test{};  // of each person, those that tell an order
 };
-
-Result<HistoryLayout> make_layout(const FeatureSchema& schema, const std::vector<Person>& people,
-                                  const StudyOptions& options) {
-  HistoryOptions memory = options.memory;
-  std::vector<std::vector<EncodedSlate>> slates;
-  for (const Person& person : people) {
-    auto& own = slates.emplace_back();
-    for (const Slate& slate : person.train) {
-      if (slate.chosen.empty()) continue;
-      INK_TRY(own.emplace_back(), encode_slate(slate, schema));
-    }
-  }
-  if (schema.width() <= kTasteWidthMax) {
-    INK_TRY(memory.taste, fit_taste_prior(slates, schema.width(), options.prior));
-  }
-  return HistoryLayout::create(schema, memory);
-}
 
 // Without a history the rows keep their base columns only.
 void drop_history(Example& example, std::size_t base, std::size_t width) {
@@ -84,88 +57,25 @@ void drop_history(Example& example, std::size_t base, std::size_t width) {
   example.slate.features = std::move(kept);
 }
 
-Result<Prepared> prepare(const ChoiceData& data, const StudyOptions& options) {
+Result<Prepared> prepare(const ChoiceData& data, const StudyOptions& options,
+                         StudyTraining& training) {
   const std::vector<Person> people =
       options.split == Split::kInner ? inner_split(data.people, are_choices(data)) : data.people;
-  INK_TRY(const HistoryLayout layout, make_layout(data.schema, people, options));
+  INK_TRY(const HistoryLayout layout, training.layout(data.schema, people));
   Prepared prepared{.layout = layout};
   for (const Person& person : people) {
     History history(layout);
-    Replayed replayed;
-    INK_TRY(replayed.train, replay(history, person.train, options.past_rows));
-    INK_TRY(replayed.test, replay(history, person.test, options.past_rows));
-    for (auto* part : {&replayed.train, &replayed.test}) {
+    INK_TRY(auto train, replay(history, person.train, options.past_rows));
+    INK_TRY(auto test, replay(history, person.test, options.past_rows));
+    for (auto* part : {&train, &test}) {
       std::erase_if(*part, [](const Example& e) { return !tells_an_order(e.slate); });
       if (options.history) continue;
       for (Example& e : *part) drop_history(e, layout.base().width(), layout.schema().width());
     }
-    prepared.train.insert(prepared.train.end(), replayed.train.begin(), replayed.train.end());
-    prepared.people.push_back(std::move(replayed));
+    prepared.train.push_back(std::move(train));
+    prepared.test.push_back(std::move(test));
   }
   return prepared;
-}
-
-struct Scaling {
-  std::vector<float> mean, deviation;
-};
-
-Scaling column_scaling(std::span<const Example> examples, std::size_t width) {
-  std::vector<double> sum(width, 0.0), squares(width, 0.0);
-  double rows = 0;
-  for (const Example& e : examples) {
-    rows += static_cast<double>(e.slate.alternatives);
-    for (std::size_t i = 0; i < e.slate.features.size(); ++i) {
-      const auto v = static_cast<double>(e.slate.features[i]);
-      sum[i % width] += v;
-      squares[i % width] += v * v;
-    }
-  }
-  Scaling scaling;
-  for (std::size_t c = 0; c < width; ++c) {
-    const double mean = sum[c] / rows;
-    const double deviation = std::sqrt(std::max(squares[c] / rows - mean * mean, 0.0));
-    scaling.mean.push_back(static_cast<float>(mean));
-    scaling.deviation.push_back(static_cast<float>(deviation > kDeviationMin ? deviation : 1.0));
-  }
-  return scaling;
-}
-
-Result<Model> train_logit(const FeatureSchema& schema, std::span<const Example> train,
-                          const Scaling& scaling, double ridge, std::vector<float>& weights) {
-  const std::size_t width = schema.width();
-  std::vector<EncodedSlate> slates;
-  for (const Example& e : train) {
-    slates.push_back(e.slate);
-    for (std::size_t i = 0; i < e.slate.features.size(); ++i)
-      slates.back().features[i] /= scaling.deviation[i % width];
-  }
-  INK_TRY(const ConditionalLogitFit fit, fit_conditional_logit(slates, width, {.ridge = ridge}));
-  weights.assign(fit.weights.begin(), fit.weights.end());
-  return scaled_logit_model(schema, scaling.deviation, weights);
-}
-
-Result<Model> train_model(const FeatureSchema& schema, std::size_t base,
-                          std::span<const Example> train, const StudyOptions& options,
-                          Console& console) {
-  const Scaling scaling = column_scaling(train, schema.width());
-  std::vector<float> linear;
-  INK_TRY(Model logit, train_logit(schema, train, scaling, options.ridge, linear));
-  if (options.model == ModelKind::kLogit) return logit;
-  INK_TRY(const Model start, sequence_scorer(schema, {.kind = options.model == ModelKind::kDin
-                                                                  ? SequenceKind::kDin
-                                                                  : SequenceKind::kEdgeRec,
-                                                      .base_width = base,
-                                                      .mean = scaling.mean,
-                                                      .deviation = scaling.deviation,
-                                                      .linear = linear,
-                                                      .past_rows = options.past_rows,
-                                                      .seed = options.seed}));
-  ScorerTrainingSpec training = options.training;
-  training.seed = options.seed;
-  INK_TRY(const Model trained, train_scorer(start, train, training, [&](int epoch, double loss) {
-            console.progress(concat("epoch ", epoch + 1, " of ", training.epochs, ": loss ", loss));
-          }));
-  return freeze_trunk(trained);
 }
 
 // What a model makes of one slate.
@@ -250,17 +160,18 @@ Result<ScoredSlate> searched(const ScoredSlate& scored, const Example& e, const 
   return moved;
 }
 
-Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person, const Scaling& base,
+Result<Outcome> serve_person(PlannedScorer& scorer, std::span<const Example> train_examples,
+                             std::span<const Example> test_examples, const Scaling& base,
                              const StudyOptions& options) {
-  Outcome outcome{.train_slates = person.train.size()};
+  Outcome outcome{.train_slates = train_examples.size()};
   std::vector<Scored> test;
-  for (const Example& e : person.test) {
+  for (const Example& e : test_examples) {
     INK_TRY(test.emplace_back(), score(scorer, e));
     outcome.global.push_back(test.back().slate);
   }
   outcome.personal = outcome.global;
   std::vector<EncodedSlate> own;
-  for (const Example& e : person.train) {
+  for (const Example& e : train_examples) {
     INK_TRY(Scored scored, score(scorer, e));
     own.push_back(std::move(scored.representation));
   }
@@ -277,9 +188,9 @@ Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person, cons
   }
   for (std::size_t i = 0; options.list_fatigue > 0 && i < test.size(); ++i) {
     INK_TRY(outcome.list.emplace_back(),
-            searched(outcome.personal[i], person.test[i], base, options.list_fatigue));
+            searched(outcome.personal[i], test_examples[i], base, options.list_fatigue));
   }
-  if (choice.held_back_nll.empty()) return outcome;
+  if (choice.held_back_nll.empty() || options.curve.empty()) return outcome;
   PatchChoiceSpec curve = options.patch;
   curve.pulls = options.curve;
   INK_TRY(PatchChoice along, choose_patch(own, head, curve));
@@ -294,9 +205,9 @@ Result<Outcome> serve_person(PlannedScorer& scorer, const Replayed& person, cons
 // The server's order: places as scores. It predicts no probability.
 std::vector<Outcome> serve_server(const Prepared& prepared) {
   std::vector<Outcome> outcomes;
-  for (const Replayed& person : prepared.people) {
-    Outcome outcome{.train_slates = person.train.size()};
-    for (const Example& e : person.test) {
+  for (std::size_t person = 0; person < prepared.test.size(); ++person) {
+    Outcome outcome{.train_slates = prepared.train[person].size()};
+    for (const Example& e : prepared.test[person]) {
       std::vector<float> scores;
       for (std::size_t i = 0; i < e.slate.alternatives; ++i)
         scores.push_back(-static_cast<float>(i));
@@ -448,11 +359,12 @@ Result<StudyResult> run_study(const ChoiceData& data, const StudyOptions& option
                               Console& console) {
   const auto start = steady_now();
   console.progress("replaying everyone's history");
-  INK_TRY(const Prepared prepared, prepare(data, options));
-  StudyResult result{.people = prepared.people.size(),
-                     .train_slates = prepared.train.size(),
-                     .choices = are_choices(data)};
-  if (prepared.train.empty())
+  const Progress progress = [&](const std::string& line) { console.progress(line); };
+  StudyTraining training(options, progress);
+  INK_TRY(const Prepared prepared, prepare(data, options, training));
+  StudyResult result{.people = prepared.train.size(), .choices = are_choices(data)};
+  for (const auto& own : prepared.train) result.train_slates += own.size();
+  if (result.train_slates == 0)
     return fail(ErrorCode::kInvalidArgument, "no training slate tells an order");
   const FeatureSchema schema = options.history ? prepared.layout.schema() : prepared.layout.base();
   result.columns = schema.width();
@@ -463,17 +375,22 @@ Result<StudyResult> run_study(const ChoiceData& data, const StudyOptions& option
   }
   console.progress("training the model for everyone");
   const auto train_start = steady_now();
-  INK_TRY(Model model, train_model(schema, data.schema.width(), prepared.train, options, console));
+  INK_TRY(Model model, training.model(schema, data.schema.width(), prepared.train));
   result.train_seconds = seconds_since(train_start);
+  if (options.federated) {
+    INK_TRY(result.federated, training.record());
+  }
   INK_TRY(PlannedScorer scorer, PlannedScorer::create(std::move(model), schema));
+  result.model_digest = to_hex(scorer.identity());
   result.parameters = scorer.global().size();
   console.progress("serving everyone's slates");
-  Scaling base = column_scaling(prepared.train, schema.width());
+  Scaling base = training.scaling();
   base.mean.resize(data.schema.width());
   base.deviation.resize(data.schema.width());
   std::vector<Outcome> outcomes;
-  for (const Replayed& person : prepared.people) {
-    INK_TRY(outcomes.emplace_back(), serve_person(scorer, person, base, options));
+  for (std::size_t person = 0; person < prepared.train.size(); ++person) {
+    INK_TRY(outcomes.emplace_back(),
+            serve_person(scorer, prepared.train[person], prepared.test[person], base, options));
   }
   INK_CHECK_OK(summarise(outcomes, options, result));
   result.seconds = seconds_since(start);

@@ -16,6 +16,7 @@
 #include "rerank/metrics.h"
 #include "rerank/sequence_scorer.h"
 #include "tools/datasets/choice_data.h"
+#include "tools/rerank/secure_sum.h"
 
 namespace inkling::tools {
 
@@ -30,6 +31,30 @@ enum class Split {
   kInner,  // forget the test slates: measure on a part of the training slates; for choosing options
 };
 
+// How the model for everyone is trained federated; the defaults were chosen on Split::kInner.
+struct FederatedOptions {
+  bool masked =
+      false;  // by the real machines of secure aggregation; else the same sums in the clear
+  // The deep models: rounds of a cohort's local passes, and the server's Adam.
+  std::uint64_t rounds = 300;
+  std::size_t cohort = 32;
+  double local_rate = 0.1, server_rate = 1e-3, tau = 1e-4;
+  double clip_l2 = 1;
+  // Above 0: differential privacy of each person, at `delta`. Then nothing but rounds with noise
+  // reads what people chose: some for the prior of tastes, then those of the last layer, each with
+  // everyone and one gradient a person.
+  double epsilon = 0, delta = 1e-4;
+  int private_prior_rounds = 3;
+  std::uint64_t private_rounds = 100;
+  double private_prior_clip = 8, private_rate = 0.2, private_clip = 0.2;
+};
+
+// What a federated training asked of people.
+struct FederatedRecord {
+  SecureSumTally sums{};
+  double epsilon = 0;  // 0: no noise
+};
+
 struct StudyOptions {
   ModelKind model = ModelKind::kEdgeRec;
   Split split = Split::kTest;
@@ -39,11 +64,13 @@ struct StudyOptions {
   HistoryOptions memory{};
   TastePriorOptions prior{};
   ScorerTrainingSpec training{};
+  std::optional<FederatedOptions> federated{};  // absent: at one place, in the clear
   std::size_t past_rows = 32;
   PatchChoiceSpec patch{};
   // Above 0: also measures the list that a beam search finds over the personal scores, where an
   // item like those above it is worth less by up to this share (rerank/list_value.h).
   double list_fatigue = 0;
+  // Pulls, shown only. Empty: no curve, which takes most of the time where the head is wide.
   std::vector<double> curve = {3, 10, 30, 100, 300, 1000, 3000, 10000};  // pulls, shown only
 };
 
@@ -68,6 +95,12 @@ struct ReliabilityBin {
   std::size_t count = 0;               // candidates
 };
 
+// What a budget of privacy leaves of the quality.
+struct PricePoint {
+  double epsilon = 0;  // spent
+  Quality global{}, personal{};
+};
+
 struct StudyResult {
   std::size_t people = 0, train_slates = 0, test_slates = 0, columns = 0, parameters = 0;
   bool choices = false;  // every slate has exactly one chosen item: top-1 instead of GAUC
@@ -75,8 +108,11 @@ struct StudyResult {
   std::optional<Quality> list{};             // with list_fatigue; an order has no NLL
   std::optional<Interval> list_ndcg_gain{};  // over personal, paired
   std::optional<Interval> nll_gain{};        // global minus personal, paired
-  std::size_t patched = 0;                   // people
-  double worse_share = 0;                    // of the people with test slates: their NLL got worse
+  std::optional<FederatedRecord> federated{};
+  std::vector<PricePoint> prices{};  // the same study again with noise; filled by who asks for it
+  std::string model_digest{};        // SHA-256 of the model for everyone
+  std::size_t patched = 0;           // people
+  double worse_share = 0;            // of the people with test slates: their NLL got worse
   std::vector<ActivityGroup> activity{};
   std::vector<PullPoint> pulls{};  // everyone patched with this pull, kept or not
   std::vector<ReliabilityBin> reliability{};
