@@ -99,7 +99,10 @@ void LocalTrainer::fill_batch(std::span<const std::uint32_t> indices,
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::uint32_t example = indices[rows[i]];
     examples_->fill_features(example, x.subspan(i * width, width));
-    y[i * classes + (labels.empty() ? examples_->labels()[example] : labels[rows[i]])] = target;
+    const std::span<const std::uint32_t> own =
+        labels.empty() ? examples_->labels_of(example) : labels.subspan(rows[i], 1);
+    for (const std::uint32_t label : own)
+      y[i * classes + label] = target / static_cast<float>(own.size());
   }
 }
 

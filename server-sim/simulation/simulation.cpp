@@ -242,9 +242,11 @@ Result<std::vector<std::uint64_t>> Simulation::State::play_client(const secagg::
   data.partition->examples_of(client, desk.indices);
   desk.labels.clear();
   if (population.attack().kind == Attack::kLabelFlip && population.hostile(client)) {
-    const std::uint32_t last = data.train->label_count() - 1;
-    for (const std::uint32_t example : desk.indices)
-      desk.labels.push_back(last - data.train->labels()[example]);
+    for (const std::uint32_t example : desk.indices) {
+      const std::size_t labels =
+          data.train->has_slates() ? data.train->alternatives(example) : data.train->label_count();
+      desk.labels.push_back(static_cast<std::uint32_t>(labels - 1) - data.train->labels()[example]);
+    }
   }
   ClientTurn turn{.client = client};
   const LocalTermValues terms = algorithm->prepare(turn, desk.correction);

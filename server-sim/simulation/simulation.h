@@ -69,6 +69,9 @@ struct SimulationData {
   const ExampleSet* train = nullptr;
   const ExampleSet* test = nullptr;  // null: nothing is evaluated
   const Partition* partition = nullptr;
+  // Of the test examples over the same clients, some of whom may have none; null: no client is
+  // evaluated with a model of its own.
+  const Partition* test_partition = nullptr;
 };
 
 struct RoundRecord {

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "autograd/data/fashion_mnist.h"
-#include "rerank/encoded_slate.h"
-#include "tools/datasets/camera.h"
-#include "tools/datasets/margarine.h"
+#include "tools/simulation/data_sets.h"
 
 namespace inkling::tools {
 
@@ -98,92 +95,6 @@ void read_data(TomlReader& reader, DataSpec& data) {
   reader.read("data.path", data.path);
 }
 
-// Mean and standard deviation of Fashion-MNIST's training pixels, in units of a byte.
-constexpr float kPixelMean = 72.94f, kPixelDeviation = 90.02f;
-
-Result<ExampleSet> pictures(DataSplit split, const Path& folder) {
-  INK_TRY(LabelledImages data, load_fashion_mnist(split, folder));
-  std::vector<std::uint32_t> labels(data.labels.begin(), data.labels.end());
-  const Images& images = data.images;
-  const Shape features = {static_cast<std::int64_t>(images.height),
-                          static_cast<std::int64_t>(images.width), 1};
-  return ExampleSet::from_pixels(features, std::move(data.images.pixels), kPixelMean,
-                                 kPixelDeviation, std::move(labels),
-                                 static_cast<std::uint32_t>(kFashionMnistClasses.size()));
-}
-
-// Slates of one size as examples: features [alternatives, width], label = the chosen one.
-struct Slates {
-  std::vector<float> values;
-  std::vector<std::uint32_t> labels, owner;
-  std::size_t alternatives = 0;
-
-  Result<void> append(const Slate& slate, const FeatureSchema& schema, std::uint32_t person) {
-    INK_TRY(const EncodedSlate encoded, encode_slate(slate, schema));
-    if (encoded.chosen.size() != 1) {
-      return fail(ErrorCode::kUnsupported, "a slate with ", encoded.chosen.size(),
-                  " choices, expected one");
-    }
-    if (alternatives == 0) alternatives = encoded.alternatives;
-    if (encoded.alternatives != alternatives) {
-      return fail(ErrorCode::kUnsupported, "slates of ", alternatives, " and of ",
-                  encoded.alternatives, " alternatives in one data set");
-    }
-    values.insert(values.end(), encoded.features.begin(), encoded.features.end());
-    labels.push_back(static_cast<std::uint32_t>(encoded.chosen[0]));
-    owner.push_back(person);
-    return {};
-  }
-
-  Result<ExampleSet> examples(const FeatureSchema& schema) {
-    const Shape features = {static_cast<std::int64_t>(alternatives),
-                            static_cast<std::int64_t>(schema.width())};
-    return ExampleSet::from_values(features, std::move(values), std::move(labels),
-                                   static_cast<std::uint32_t>(alternatives));
-  }
-};
-
-struct TrainAndTest {
-  ExampleSet train, test;
-  std::vector<std::uint32_t> owner;  // of the training examples, where people own them
-};
-
-Result<TrainAndTest> choices(const ChoiceData& data) {
-  Slates train, test;
-  for (std::size_t p = 0; p < data.people.size(); ++p) {
-    const auto person = static_cast<std::uint32_t>(p);
-    for (const Slate& slate : data.people[p].train)
-      INK_CHECK_OK(train.append(slate, data.schema, person));
-    for (const Slate& slate : data.people[p].test)
-      INK_CHECK_OK(test.append(slate, data.schema, person));
-  }
-  std::vector<std::uint32_t> owner = train.owner;
-  INK_TRY(ExampleSet train_set, train.examples(data.schema));
-  INK_TRY(ExampleSet test_set, test.examples(data.schema));
-  return TrainAndTest{std::move(train_set), std::move(test_set), std::move(owner)};
-}
-
-Result<TrainAndTest> load_set(const DataSpec& spec) {
-  const auto path = [&](std::string_view packaged) {
-    return spec.path.empty() ? Path(packaged) : Path(spec.path);
-  };
-  if (spec.set == "fashion-mnist") {
-    INK_TRY(ExampleSet train, pictures(DataSplit::kTrain, path(kFashionMnistFolder)));
-    INK_TRY(ExampleSet test, pictures(DataSplit::kTest, path(kFashionMnistFolder)));
-    return TrainAndTest{std::move(train), std::move(test), {}};
-  }
-  if (spec.set == "camera") {
-    INK_TRY(const ChoiceData data, load_camera(path(kCameraFile)));
-    return choices(data);
-  }
-  if (spec.set == "margarine") {
-    INK_TRY(const ChoiceData data, load_margarine(path(kMargarineFile)));
-    return choices(data);
-  }
-  return fail(ErrorCode::kInvalidArgument, "data.set '", spec.set,
-              "': expected fashion-mnist, camera or margarine");
-}
-
 Result<PartitionPtr> make_partition(const DataSpec& spec, const TrainAndTest& sets,
                                     std::uint64_t seed) {
   const std::size_t examples = sets.train.size();
@@ -200,10 +111,10 @@ Result<PartitionPtr> make_partition(const DataSpec& spec, const TrainAndTest& se
     return fail(ErrorCode::kInvalidArgument, "data.partition '", spec.partition,
                 "': expected uniform, dirichlet, shards, quantity, sampled or natural");
   }
-  if (sets.owner.empty())
+  if (sets.train_owner.empty())
     return fail(ErrorCode::kInvalidArgument, "data.partition natural: nobody owns the examples of ",
                 spec.set);
-  return partition_natural(sets.owner);
+  return partition_natural(sets.train_owner);
 }
 
 }  // namespace
@@ -234,10 +145,15 @@ Result<Experiment> read_experiment(TomlReader& reader) {
 
 Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
                                                              std::uint64_t seed) {
-  INK_TRY(TrainAndTest sets, load_set(spec));
+  INK_TRY(TrainAndTest sets, load_data_set(spec.set, spec.path));
   INK_TRY(PartitionPtr partition, make_partition(spec, sets, seed));
-  return std::make_unique<ExperimentData>(
-      ExperimentData{std::move(sets.train), std::move(sets.test), std::move(partition)});
+  PartitionPtr test_partition;
+  if (spec.partition == "natural") {
+    INK_TRY(test_partition, partition_owned(sets.test_owner, partition->clients()));
+  }
+  return std::make_unique<ExperimentData>(ExperimentData{std::move(sets.train),
+                                                         std::move(sets.test), std::move(partition),
+                                                         std::move(test_partition)});
 }
 
 }  // namespace inkling::tools

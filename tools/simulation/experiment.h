@@ -12,7 +12,7 @@
 namespace inkling::tools {
 
 struct DataSpec {
-  std::string set = "fashion-mnist";  // fashion-mnist, camera, margarine
+  std::string set = "fashion-mnist";  // see load_data_set()
   std::string partition = "uniform";  // uniform, dirichlet, shards, quantity, sampled, natural
   std::uint64_t clients = 100;        // ignored by natural
   std::uint64_t examples = 60;        // a client, sampled
@@ -33,9 +33,12 @@ Result<Experiment> read_experiment(TomlReader& reader);
 // Train and test examples and who has them. Not movable: the spans of SimulationData point inside.
 struct ExperimentData {
   ExampleSet train, test;
-  PartitionPtr partition;
+  PartitionPtr partition, test_partition;  // the latter null unless people own the examples
   SimulationData view() const {
-    return {.train = &train, .test = &test, .partition = partition.get()};
+    return {.train = &train,
+            .test = &test,
+            .partition = partition.get(),
+            .test_partition = test_partition.get()};
   }
 };
 Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
