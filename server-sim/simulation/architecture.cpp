@@ -19,7 +19,10 @@ struct Builder {
   }
   ValueId dense(ValueId x, std::int64_t out) {
     ++layers;
-    return add(g, matmul(g, x, variable("weights", {g.shape(x)[1], out})), variable("bias", {out}));
+    // In this order, which as arguments would be the compiler's.
+    const ValueId bias = variable("bias", {out});
+    const ValueId weights = variable("weights", {g.shape(x)[1], out});
+    return add(g, matmul(g, x, weights), bias);
   }
   ValueId conv_pool(ValueId x, std::int64_t out, std::int64_t pad) {
     ++layers;

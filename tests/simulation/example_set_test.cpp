@@ -72,7 +72,7 @@ TEST(Evaluator, ModelsOfClientsAreMeasuredOnTheirOwnExamples) {
       *owned,
       [](std::uint64_t client, std::span<float> model) {
         std::fill(model.begin(), model.end(), 0.0f);
-        model[client == 0 ? 4 : 5] = 3.0f;  // the bias of a label
+        model[client == 0 ? 0 : 1] = 3.0f;  // the bias of a label, which comes before the weights
       },
       6, pool);
   EXPECT_EQ(e.accuracy, 1);
