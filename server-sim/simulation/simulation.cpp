@@ -6,6 +6,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "federated/privacy/bisection.h"
 #include "federated/privacy/gaussian_noise.h"
 #include "federated/seeded_rounding.h"
 #include "federated/update.h"
@@ -96,6 +97,7 @@ struct Simulation::State {
       : spec(s), data(d), population(std::move(p)), pool(s.threads), desks(pool.threads()) {}
 
   Result<secagg::Config> group_config(std::size_t members, std::size_t lost) const;
+  Result<void> prepare_noise(double sampling, std::size_t smallest);
   secagg::RoundIdentity identity(std::uint64_t group) const;
   Result<std::vector<std::uint64_t>> play_client(const secagg::Config& config,
                                                  const secagg::Hash& context, std::uint64_t client,
@@ -169,11 +171,9 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
     return fail(ErrorCode::kUnsupported, "privacy: central noise is calibrated to a mean, not to ",
                 group_rule_name(spec.groups.rule));
   }
-  INK_TRY(const secagg::Config config, state->group_config(smallest, 0));
   const double asked = static_cast<double>(spec.cohort.size) *
                        (spec.devices.enabled ? std::max(spec.cohort.over_selection, 1.0) : 1.0);
-  INK_TRY(state->noise,
-          RoundNoise::create(spec.privacy, asked / static_cast<double>(clients), config));
+  INK_CHECK_OK(state->prepare_noise(asked / static_cast<double>(clients), smallest));
   const std::vector<float> nothing = {0.0f};
   const std::vector<GroupUpdate> updates(groups.size(), {.delta = nothing});
   INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size())));
@@ -207,6 +207,29 @@ Result<secagg::Config> Simulation::State::group_config(std::size_t members,
   }
   INK_CHECK_OK(secagg::check_config(config));
   return config;
+}
+
+// sampling: of a round; smallest: the members of the smallest group.
+Result<void> Simulation::State::prepare_noise(double sampling, std::size_t smallest) {
+  PrivacySpec& own = spec.privacy;
+  const PrivacySpec asked = own;
+  if (asked.calibrated && asked.place != NoisePlace::kNone) {
+    const auto is_enough = [&](double multiplier) -> Result<bool> {
+      own = asked;
+      own.noise_multiplier = multiplier;
+      own.epsilon = std::numeric_limits<double>::infinity();
+      INK_TRY(const secagg::Config config, group_config(smallest, 0));
+      INK_TRY(const RoundNoise probe, RoundNoise::create(own, sampling, config));
+      INK_TRY(const double epsilon, probe.epsilon(spec.rounds));
+      return epsilon <= asked.epsilon;
+    };
+    INK_TRY(const double multiplier, privacy::smallest_noise(is_enough));
+    own = asked;
+    own.noise_multiplier = multiplier;
+  }
+  INK_TRY(const secagg::Config config, group_config(smallest, 0));
+  INK_TRY(noise, RoundNoise::create(own, sampling, config));
+  return {};
 }
 
 // The same for a masked and a plain sum, so that rotation draws the same signs.
@@ -463,6 +486,10 @@ Sha256Digest Simulation::model_digest() const {
   return secagg::hash_of({bytes_of(state_->parameters)});
 }
 std::uint64_t Simulation::clients_trained() const { return state_->clients_trained; }
+double Simulation::noise_multiplier() const {
+  const PrivacySpec& privacy = state_->spec.privacy;
+  return privacy.place == NoisePlace::kNone ? 0 : privacy.noise_multiplier;
+}
 double Simulation::training_seconds() const { return state_->training_seconds; }
 
 Bytes Simulation::save() const {

@@ -104,6 +104,7 @@ class Simulation {
 
   std::span<const float> parameters() const;
   Sha256Digest model_digest() const;  // of the parameters' bytes
+  double noise_multiplier() const;    // 0 without noise
   std::uint64_t clients_trained() const;
   double training_seconds() const;  // wall time of local training and aggregation
 

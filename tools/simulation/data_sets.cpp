@@ -157,4 +157,15 @@ Result<TrainAndTest> load_data_set(std::string_view name, const Path& path) {
               "': expected fashion-mnist, camera, margarine, movielens or students");
 }
 
+Result<std::shared_ptr<const TrainAndTest>> DataSets::get(const std::string& name,
+                                                          const Path& path) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const TrainAndTest>& sets = loaded_[{name, path}];
+  if (sets == nullptr) {
+    INK_TRY(TrainAndTest loaded, load_data_set(name, path));
+    sets = std::make_shared<const TrainAndTest>(std::move(loaded));
+  }
+  return sets;
+}
+
 }  // namespace inkling::tools

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "tools/simulation/data_sets.h"
 
 namespace inkling::tools {
 
@@ -79,6 +78,7 @@ Result<void> read_privacy(TomlReader& reader, PrivacySpec& privacy) {
   reader.read("privacy.noise", place);
   INK_TRY(privacy.place, noise_place_from(place));
   reader.read("privacy.noise_multiplier", privacy.noise_multiplier);
+  reader.read("privacy.calibrated", privacy.calibrated);
   reader.read("privacy.epsilon", privacy.epsilon);
   reader.read("privacy.delta", privacy.delta);
   reader.read("privacy.amplified", privacy.amplified);
@@ -143,17 +143,15 @@ Result<Experiment> read_experiment(TomlReader& reader) {
   return experiment;
 }
 
-Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
-                                                             std::uint64_t seed) {
-  INK_TRY(TrainAndTest sets, load_data_set(spec.set, spec.path));
-  INK_TRY(PartitionPtr partition, make_partition(spec, sets, seed));
+Result<ExperimentData> load_experiment_data(const DataSpec& spec, std::uint64_t seed,
+                                            DataSets& data_sets) {
+  INK_TRY(auto sets, data_sets.get(spec.set, spec.path));
+  INK_TRY(PartitionPtr partition, make_partition(spec, *sets, seed));
   PartitionPtr test_partition;
   if (spec.partition == "natural") {
-    INK_TRY(test_partition, partition_owned(sets.test_owner, partition->clients()));
+    INK_TRY(test_partition, partition_owned(sets->test_owner, partition->clients()));
   }
-  return std::make_unique<ExperimentData>(ExperimentData{std::move(sets.train),
-                                                         std::move(sets.test), std::move(partition),
-                                                         std::move(test_partition)});
+  return ExperimentData{std::move(sets), std::move(partition), std::move(test_partition)};
 }
 
 }  // namespace inkling::tools

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server-sim/simulation/simulation.h"
+#include "tools/simulation/data_sets.h"
 #include "tools/simulation/toml_reader.h"
 
 namespace inkling::tools {
@@ -30,18 +31,18 @@ struct Experiment {
 // Reads every key and finishes the reader. kInvalidArgument names the key.
 Result<Experiment> read_experiment(TomlReader& reader);
 
-// Train and test examples and who has them. Not movable: the spans of SimulationData point inside.
+// Train and test examples and who has them.
 struct ExperimentData {
-  ExampleSet train, test;
+  std::shared_ptr<const TrainAndTest> sets;  // of other runs as well
   PartitionPtr partition, test_partition;  // the latter null unless people own the examples
   SimulationData view() const {
-    return {.train = &train,
-            .test = &test,
+    return {.train = &sets->train,
+            .test = &sets->test,
             .partition = partition.get(),
             .test_partition = test_partition.get()};
   }
 };
-Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
-                                                             std::uint64_t seed);
+Result<ExperimentData> load_experiment_data(const DataSpec& spec, std::uint64_t seed,
+                                            DataSets& data_sets);
 
 }  // namespace inkling::tools

@@ -101,6 +101,7 @@ Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation
           {"accuracy", result.final.accuracy},
           {"nll", result.final.nll},
           {"epsilon", last.epsilon},
+          {"noise_multiplier", result.noise_multiplier},
           {"virtual_hours", last.virtual_s / 3600},
           {"bytes_up", bytes_up},
           {"model_sha256", result.model_sha256},
@@ -141,8 +142,10 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
   result.peak_rss_mb = peak_rss_mb();
   const auto trained = static_cast<double>(simulation.clients_trained() - trained_before);
   result.clients_per_second = trained / std::max(simulation.training_seconds(), 1e-9);
-  if (!is_writer) return result;
+  result.noise_multiplier = simulation.noise_multiplier();
   const RoundRecord last = result.rounds.empty() ? RoundRecord{} : result.rounds.back();
+  result.epsilon = last.epsilon;
+  if (!is_writer) return result;
   INK_CHECK_OK(write_text(spec.out / "trace.json", trace_json(result.rounds)));
   const auto parameters = simulation.parameters();
   INK_CHECK_OK(write_file(
