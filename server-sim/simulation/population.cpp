@@ -80,6 +80,32 @@ std::vector<std::uint64_t> Population::invite(std::uint64_t round, double now_s,
   return invited;
 }
 
+DeviceTurn Population::turn_of(std::uint64_t number, std::uint64_t client, double examples,
+                               const Workload& work) const {
+  if (!device_.enabled) return {};
+  Rng device(seed_, "device/speed", client);
+  const double speed = device_.examples_per_s * std::exp(device_.speed_sigma * device.normal());
+  const double down = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
+  const double up = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
+  Rng fate(seed_, concat("device/fate/", number), client);
+  return {.seconds = static_cast<double>(work.bytes_down) / down +
+                     examples * static_cast<double>(work.epochs) / speed +
+                     static_cast<double>(work.bytes_up) / up,
+          .is_lost = fate.uniform() < device_.drop};
+}
+
+std::optional<std::uint64_t> Population::invite_one(
+    std::uint64_t number, double now_s,
+    const std::function<bool(std::uint64_t client)>& is_busy) const {
+  Rng rng(seed_, "cohort", number);
+  const std::uint64_t looks_max = kLooksPerSeat * std::min<std::uint64_t>(clients_, kLooksPerSeat);
+  for (std::uint64_t look = 0; look < looks_max; ++look) {
+    const std::uint64_t client = rng.below(clients_);
+    if (!is_busy(client) && available(client, now_s)) return client;
+  }
+  return std::nullopt;
+}
+
 CohortOutcome Population::outcome(std::uint64_t round, const CohortSpec& cohort,
                                   const Workload& work, std::vector<std::uint64_t> invited,
                                   const std::vector<double>& examples) const {
@@ -91,16 +117,9 @@ CohortOutcome Population::outcome(std::uint64_t round, const CohortSpec& cohort,
     constexpr double kNever = std::numeric_limits<double>::infinity();
     std::vector<std::pair<double, std::uint64_t>> arrivals;
     for (std::size_t i = 0; i < invited.size(); ++i) {
-      Rng device(seed_, "device/speed", invited[i]);
-      const double speed = device_.examples_per_s * std::exp(device_.speed_sigma * device.normal());
-      const double down = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
-      const double up = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
-      const double time = static_cast<double>(work.bytes_down) / down +
-                          examples[i] * static_cast<double>(work.epochs) / speed +
-                          static_cast<double>(work.bytes_up) / up;
-      Rng fate(seed_, concat("device/fate/", round), invited[i]);
-      const bool lost = fate.uniform() < device_.drop || time > cohort.deadline_s;
-      arrivals.emplace_back(lost ? kNever : time, invited[i]);
+      const DeviceTurn turn = turn_of(round, invited[i], examples[i], work);
+      const bool lost = turn.is_lost || turn.seconds > cohort.deadline_s;
+      arrivals.emplace_back(lost ? kNever : turn.seconds, invited[i]);
     }
     std::sort(arrivals.begin(), arrivals.end());
     for (const auto& [time, client] : arrivals) {

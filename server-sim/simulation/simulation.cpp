@@ -4,13 +4,16 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <mutex>
+#include <unordered_map>
 
 #include "federated/privacy/bisection.h"
 #include "federated/privacy/gaussian_noise.h"
 #include "federated/seeded_rounding.h"
 #include "federated/update.h"
 #include "runtime/base/thread_pool.h"
+#include "server-sim/simulation/async_cohort.h"
 #include "server-sim/simulation/masked_group.h"
 
 namespace inkling {
@@ -74,8 +77,14 @@ struct Simulation::State {
   std::unique_ptr<Algorithm> algorithm;
   std::optional<RoundNoise> noise;
   std::vector<float> parameters;
+  std::optional<AsyncCohort> async;  // where the algorithm knows no rounds
+  // Of clients that did not train from the newest model; and the models before it, newest first, as
+  // many as may still be reported from.
+  std::unordered_map<std::uint64_t, std::uint64_t> staleness;
+  std::deque<std::vector<float>> past;
   secagg::Hash model_hash{};  // of the parameters, while a round is played
   std::uint64_t round = 0;
+  std::uint64_t steps = 0;  // rounds that moved the model
   double virtual_s = 0;
   std::uint64_t clients_trained = 0;
   double training_seconds = 0;
@@ -88,7 +97,7 @@ struct Simulation::State {
   // Scratch of one worker.
   struct Desk {
     std::vector<std::uint32_t> indices, labels;
-    std::vector<float> after, correction;
+    std::vector<float> after, scratch;
     Result<void> failure;
   };
   std::vector<Desk> desks;
@@ -97,6 +106,7 @@ struct Simulation::State {
       : spec(s), data(d), population(std::move(p)), pool(s.threads), desks(pool.threads()) {}
 
   Result<secagg::Config> group_config(std::size_t members, std::size_t lost) const;
+  Result<void> check_privacy() const;
   Result<void> prepare_noise(double sampling, std::size_t smallest);
   secagg::RoundIdentity identity(std::uint64_t group) const;
   Result<std::vector<std::uint64_t>> play_client(const secagg::Config& config,
@@ -115,6 +125,8 @@ struct Simulation::State {
   Result<RoundMean> combine_groups(std::span<const Group> groups,
                                    std::span<const secagg::Config> configs,
                                    std::span<const std::vector<std::uint64_t>> sums) const;
+  CohortOutcome fill_buffer(const Workload& work,
+                            const std::function<std::size_t(std::uint64_t)>& examples_of);
   std::uint64_t upload_bytes(const secagg::Config& config) const {
     return (config.masked_length() * config.ring_bits + 7) / 8;
   }
@@ -142,7 +154,21 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   state->parameters = probe.initial_parameters();
   INK_TRY(state->algorithm, make_algorithm(spec.algorithm, {.parameters = state->parameters.size(),
                                                             .clients = clients,
-                                                            .local_rate = spec.local.rate}));
+                                                            .local_rate = spec.local.rate,
+                                                            .seed = spec.seed,
+                                                            .cohort = spec.cohort.size,
+                                                            .clip_l2 = spec.update.clip_l2,
+                                                            .variables = probe.parameters()}));
+  if (const std::size_t concurrency = state->algorithm->concurrency(); concurrency > 0) {
+    if (spec.cohort.size + concurrency > clients)
+      return fail(ErrorCode::kInvalidArgument, "simulation: ", concurrency,
+                  " clients at work and a buffer of ", spec.cohort.size, ", of ", clients);
+    state->async.emplace(AsyncSpec{.concurrency = concurrency,
+                                   .buffer = spec.cohort.size,
+                                   .staleness_max = spec.algorithm.staleness_max,
+                                   .deadline_s = spec.cohort.deadline_s});
+  }
+  INK_CHECK_OK(state->check_privacy());
   if (ranks != nullptr && ranks->count() > 1 && state->algorithm->has_client_state()) {
     return fail(ErrorCode::kUnsupported, "simulation: ", spec.algorithm.name, " on ",
                 ranks->count(), " ranks: each would know the state of its own clients alone");
@@ -152,7 +178,7 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
                                                        state->algorithm->terms(), spec.seed));
     state->trainers.push_back(std::move(trainer));
     desk.after.resize(state->parameters.size());
-    desk.correction.resize(state->parameters.size());
+    desk.scratch.resize(state->parameters.size());
   }
   if (data.test != nullptr) {
     INK_TRY(state->evaluator,
@@ -167,10 +193,6 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
     INK_CHECK_OK(state->group_config(group.clients.size(), 0));
     smallest = std::min(smallest, group.clients.size());
   }
-  if (spec.privacy.place == NoisePlace::kCentral && spec.groups.rule != GroupRule::kMean) {
-    return fail(ErrorCode::kUnsupported, "privacy: central noise is calibrated to a mean, not to ",
-                group_rule_name(spec.groups.rule));
-  }
   const double asked = static_cast<double>(spec.cohort.size) *
                        (spec.devices.enabled ? std::max(spec.cohort.over_selection, 1.0) : 1.0);
   INK_CHECK_OK(state->prepare_noise(asked / static_cast<double>(clients), smallest));
@@ -178,6 +200,27 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   const std::vector<GroupUpdate> updates(groups.size(), {.delta = nothing});
   INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size())));
   return Simulation(std::move(state));
+}
+
+// What leaves without noise, or is not sampled as the accountant assumes, gives no guarantee.
+Result<void> Simulation::State::check_privacy() const {
+  const PrivacySpec& privacy = spec.privacy;
+  if (privacy.place == NoisePlace::kNone) return {};
+  if (privacy.place == NoisePlace::kCentral && spec.groups.rule != GroupRule::kMean) {
+    return fail(ErrorCode::kUnsupported, "privacy: central noise is calibrated to a mean, not to ",
+                group_rule_name(spec.groups.rule));
+  }
+  if (algorithm->metric_count() > 0 || spec.update.weigh_by_examples) {
+    return fail(ErrorCode::kUnsupported, "privacy: ",
+                algorithm->metric_count() > 0 ? spec.algorithm.name + "'s metric"
+                                              : std::string("the weight by examples"),
+                " would leave without noise");
+  }
+  if (async && privacy.amplified) {
+    return fail(ErrorCode::kUnsupported, "privacy: whoever is done first is no random sample: ",
+                "privacy.amplified = false takes no credit for one");
+  }
+  return {};
 }
 
 Result<secagg::Config> Simulation::State::group_config(std::size_t members,
@@ -271,21 +314,26 @@ Result<std::vector<std::uint64_t>> Simulation::State::play_client(const secagg::
       desk.labels.push_back(static_cast<std::uint32_t>(labels - 1) - data.train->labels()[example]);
     }
   }
-  ClientTurn turn{.client = client};
-  const LocalTermValues terms = algorithm->prepare(turn, desk.correction);
+  const auto stale = staleness.find(client);
+  ClientTurn turn{.client = client, .staleness = stale == staleness.end() ? 0 : stale->second};
+  const std::span<const float> global = turn.staleness == 0 ? parameters : past[turn.staleness - 1];
   Rng order(spec.seed, "local order", turn_index(round, client));
-  INK_TRY(turn.report,
-          trainers[worker].train(parameters, desk.indices, desk.labels, terms, order, desk.after));
+  const TrainLocally train_locally = [&](std::span<const float> start, const LocalTermValues& terms,
+                                         std::span<float> after, const LocalPart& part) {
+    return trainers[worker].train(start, desk.indices, desk.labels, terms, order, after, part);
+  };
+  INK_TRY(turn.report, algorithm->train(turn, global, train_locally, desk.scratch, desk.after));
   if (!turn.report.finite) {
     return fail(ErrorCode::kInvalidArgument, "simulation: round ", round, ": client ", client,
                 ": the loss is no longer finite: the local rate ", spec.local.rate,
                 " is too large");
   }
-  std::vector<float> update(algorithm->upload_length(), 0.0f);
-  std::transform(desk.after.begin(), desk.after.end(), parameters.begin(), update.begin(),
+  std::vector<float> update(std::max(algorithm->upload_length(), parameters.size()), 0.0f);
+  std::transform(desk.after.begin(), desk.after.end(), global.begin(), update.begin(),
                  [](float after, float before) { return after - before; });
   std::vector<double> metrics(algorithm->metric_count(), 0.0);
   algorithm->upload(turn, update, metrics);
+  update.resize(algorithm->upload_length());
   attack(client, update);
   tally.examples += turn.report.examples;
   tally.loss += turn.report.loss;
@@ -427,6 +475,25 @@ Result<RoundMean> Simulation::State::combine_groups(
   return round_mean;
 }
 
+CohortOutcome Simulation::State::fill_buffer(
+    const Workload& work, const std::function<std::size_t(std::uint64_t)>& examples_of) {
+  AsyncOutcome buffer = async->play(population, steps, virtual_s, work, [&](std::uint64_t client) {
+    return static_cast<double>(examples_of(client));
+  });
+  CohortOutcome cohort{
+      .reported = {},
+      .lost = std::move(buffer.lost),
+      .asked = buffer.asked,
+      .seconds = buffer.seconds,
+      .complete = buffer.reported.size() >= std::max<std::size_t>(spec.cohort.size_min, 1)};
+  staleness.clear();
+  for (const AsyncOutcome::Report& report : buffer.reported) {
+    cohort.reported.push_back(report.client);
+    if (report.staleness > 0) staleness.emplace(report.client, report.staleness);
+  }
+  return cohort;
+}
+
 Result<RoundRecord> Simulation::play_round() {
   State& s = *state_;
   INK_CHECK_OK(s.noise->check_round(s.round + 1));
@@ -436,11 +503,13 @@ Result<RoundRecord> Simulation::play_round() {
                       .bytes_down = s.parameters.size() * sizeof(float),
                       .bytes_up = s.upload_bytes(whole)};
   std::vector<std::uint32_t> indices;
+  const auto examples_of = [&](std::uint64_t client) {
+    s.data.partition->examples_of(client, indices);
+    return indices.size();
+  };
   const CohortOutcome cohort =
-      s.population.play_round(s.round, s.virtual_s, s.spec.cohort, work, [&](std::uint64_t client) {
-        s.data.partition->examples_of(client, indices);
-        return indices.size();
-      });
+      s.async ? s.fill_buffer(work, examples_of)
+              : s.population.play_round(s.round, s.virtual_s, s.spec.cohort, work, examples_of);
   s.virtual_s += cohort.seconds;
   RoundRecord record{.round = s.round,
                      .complete = cohort.complete,
@@ -452,6 +521,7 @@ Result<RoundRecord> Simulation::play_round() {
   if (cohort.complete) {
     const auto start = std::chrono::steady_clock::now();
     s.model_hash = model_digest();
+    s.algorithm->begin_round(s.round);
     const std::vector<Group> groups = cut_groups(cohort, s.spec.groups.size);
     std::vector<secagg::Config> configs;
     for (const Group& group : groups) {
@@ -462,7 +532,12 @@ Result<RoundRecord> Simulation::play_round() {
     std::vector<State::Tally> tallies(cohort.reported.size());
     INK_CHECK_OK(s.sum_groups(groups, configs, sums, tallies));
     INK_TRY(const RoundMean mean, s.combine_groups(groups, configs, sums));
+    if (s.async && s.spec.algorithm.staleness_max > 0) {
+      s.past.push_front(s.parameters);
+      if (s.past.size() > s.spec.algorithm.staleness_max) s.past.pop_back();
+    }
     INK_CHECK_OK(s.algorithm->merge(mean, s.parameters));
+    s.steps += 1;
     for (const State::Tally& tally : tallies) {
       record.examples += tally.examples;
       record.loss += tally.loss / static_cast<double>(tallies.size());
@@ -473,7 +548,17 @@ Result<RoundRecord> Simulation::play_round() {
   }
   const bool due = s.round == s.spec.rounds ||
                    (s.spec.evaluate_every > 0 && s.round % s.spec.evaluate_every == 0);
-  if (s.evaluator && due) record.evaluation = s.evaluator->measure(s.parameters, s.pool);
+  if (s.evaluator && due) {
+    record.evaluation = s.evaluator->measure(s.parameters, s.pool);
+    if (s.algorithm->has_personal_models() && s.data.test_partition != nullptr) {
+      const auto model_of = [&s](std::uint64_t client, std::span<float> model) {
+        std::copy(s.parameters.begin(), s.parameters.end(), model.begin());
+        s.algorithm->personalise(client, model);
+      };
+      record.personal =
+          s.evaluator->measure_each(*s.data.test_partition, model_of, s.parameters.size(), s.pool);
+    }
+  }
   if (due) {
     INK_TRY(record.epsilon, s.noise->epsilon(s.round));
   }
@@ -501,6 +586,14 @@ Bytes Simulation::save() const {
   writer.u64(s.clients_trained);
   writer.u64(s.parameters.size());
   writer.raw(bytes_of(s.parameters));
+  if (s.async) {
+    const Bytes flights = s.async->save();
+    writer.u64(s.steps);
+    writer.u64(flights.size());
+    writer.raw(flights);
+    writer.u64(s.past.size());
+    for (const auto& model : s.past) writer.raw(bytes_of(model));
+  }
   writer.raw(s.algorithm->save());
   const Sha256Digest digest = sha256(writer.bytes());
   writer.raw(digest);
@@ -527,8 +620,21 @@ Result<void> Simulation::restore(ByteSpan checkpoint) {
     return fail(ErrorCode::kVerification, "checkpoint: ", count,
                 " parameters, the experiment's model has ", s.parameters.size());
   }
-  const ByteSpan values = reader.raw(count * sizeof(float));
-  std::memcpy(s.parameters.data(), values.data(), values.size());
+  const auto read_model = [&](std::vector<float>& model) {
+    model.resize(s.parameters.size());
+    const ByteSpan values = reader.raw(model.size() * sizeof(float));
+    if (reader.ok()) std::memcpy(model.data(), values.data(), values.size());
+  };
+  read_model(s.parameters);
+  if (s.async) {
+    s.steps = reader.u64();
+    const std::uint64_t flight_bytes = reader.u64();
+    INK_CHECK_OK(s.async->load(reader.raw(flight_bytes)));
+    const std::uint64_t models = reader.u64();
+    s.past.clear();
+    for (std::uint64_t i = 0; i < models && reader.ok(); ++i) read_model(s.past.emplace_back());
+    if (!reader.ok()) return fail(ErrorCode::kCorrupt, "checkpoint: ", models, " earlier models");
+  }
   return s.algorithm->load(reader.raw(reader.remaining()));
 }
 

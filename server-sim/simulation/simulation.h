@@ -81,6 +81,8 @@ struct RoundRecord {
   std::size_t examples = 0;  // trained on, all clients together
   double loss = 0;           // mean over the reporting clients' steps
   std::optional<Evaluation> evaluation = {};
+  // Of the clients' own models on their own test examples, where they have some.
+  std::optional<Evaluation> personal = {};
   std::uint64_t bytes_up = 0, bytes_down = 0;  // of the cohort: parameters, keys not counted
   double virtual_s = 0;                        // at the end of the round
   double epsilon = 0;                          // spent so far; measured with the evaluation

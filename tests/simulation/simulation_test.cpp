@@ -265,7 +265,7 @@ class Nothing final : public Algorithm {
 TEST(Simulation, PlaysAnAlgorithmThatTheLibraryDoesNotKnow) {
   SmallWorld world;
   world.spec.algorithm.make = [](const AlgorithmSpec&, const AlgorithmContext& context,
-                                 ServerOptimizer optimizer) -> std::unique_ptr<Algorithm> {
+                                 ServerOptimizer optimizer) -> Result<std::unique_ptr<Algorithm>> {
     return std::make_unique<Nothing>(context, std::move(optimizer));
   };
   Simulation simulation = world.make();

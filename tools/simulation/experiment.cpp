@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-
 namespace inkling::tools {
 
 namespace {
@@ -21,6 +20,18 @@ Result<void> read_count(TomlReader& reader, std::string_view key, T& value) {
 Result<void> read_algorithm(TomlReader& reader, AlgorithmSpec& algorithm) {
   reader.read("algorithm.name", algorithm.name);
   reader.read("algorithm.mu", algorithm.mu);
+  reader.read("algorithm.personal", algorithm.personal);
+  INK_CHECK_OK(read_count(reader, "algorithm.head_epochs", algorithm.head_epochs));
+  INK_CHECK_OK(read_count(reader, "algorithm.local_rounds", algorithm.local_rounds));
+  reader.read("algorithm.personal_rate", algorithm.personal_rate);
+  INK_CHECK_OK(read_count(reader, "algorithm.concurrency", algorithm.concurrency));
+  reader.read("algorithm.staleness_max", algorithm.staleness_max);
+  reader.read("algorithm.clip_initial", algorithm.clip_initial);
+  reader.read("algorithm.clip_quantile", algorithm.clip_quantile);
+  reader.read("algorithm.clip_rate", algorithm.clip_rate);
+  reader.read("algorithm.keep", algorithm.keep);
+  INK_CHECK_OK(read_count(reader, "algorithm.sketch_rows", algorithm.sketch_rows));
+  INK_CHECK_OK(read_count(reader, "algorithm.sketch_columns", algorithm.sketch_columns));
   ServerOptimizerSpec& server = algorithm.server;
   reader.read("algorithm.server_rate", server.rate);
   reader.read("algorithm.server_momentum", server.momentum);

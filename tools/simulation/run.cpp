@@ -24,6 +24,10 @@ Json round_json(const RoundRecord& r) {
     json["accuracy"] = r.evaluation->accuracy;
     json["nll"] = r.evaluation->nll;
     json["epsilon"] = r.epsilon;
+    if (r.personal) {
+      json["personal_accuracy"] = r.personal->accuracy;
+      json["personal_nll"] = r.personal->nll;
+    }
     if (r.evaluation->order) {
       json["gauc"] = r.evaluation->order->gauc;
       json["ndcg"] = r.evaluation->order->ndcg;

@@ -22,30 +22,34 @@ class Scaffold final : public Algorithm {
       : Algorithm(context, std::move(optimizer)),
         rate_(context.local_rate),
         clients_(static_cast<double>(context.clients)),
-        control_(context.parameters, 0.0f) {}
+        control_(context.parameters, 0.0f),
+        own_(context.parameters) {}
 
   bool has_client_state() const override { return true; }
   LocalTerms terms() const override { return {.correction = true}; }
   std::size_t upload_length() const override { return 2 * parameters_; }
 
   LocalTermValues prepare(const ClientTurn& turn, std::span<float> scratch) override {
-    const std::vector<float> own = own_.get(turn.client, parameters_);
+    std::vector<float> own(parameters_, 0.0f);
+    own_.get(turn.client, own);
     for (std::size_t i = 0; i < parameters_; ++i) scratch[i] = control_[i] - own[i];
     return {.correction = scratch};
   }
 
   void upload(const ClientTurn& turn, std::span<float> update, std::span<double>) override {
-    std::vector<float> own = own_.get(turn.client, parameters_);
+    std::vector<float> own(parameters_, 0.0f);
+    own_.get(turn.client, own);
     const double scale = 1.0 / (static_cast<double>(turn.report.steps) * rate_);
     for (std::size_t i = 0; i < parameters_; ++i) {
       const auto moved = static_cast<float>(-update[i] * scale) - control_[i];
       update[parameters_ + i] = moved;
       own[i] += moved;
     }
-    own_.put(turn.client, std::move(own));
+    own_.put(turn.client, own);
   }
 
   Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
+    INK_CHECK_OK(own_.status());
     const std::span<const float> upload = mean.upload;
     INK_CHECK_OK(optimizer_.step(parameters, upload.first(parameters_)));
     const auto share = static_cast<float>(static_cast<double>(mean.clients) / clients_);
@@ -82,8 +86,9 @@ class Scaffold final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_scaffold(const AlgorithmSpec&, const AlgorithmContext& context,
-                                         ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_scaffold(const AlgorithmSpec&,
+                                                 const AlgorithmContext& context,
+                                                 ServerOptimizer optimizer) {
   return std::make_unique<Scaffold>(context, std::move(optimizer));
 }
 
