@@ -26,7 +26,7 @@ Result<NoisePlace> noise_place_from(std::string_view name);
 struct PrivacySpec {
   NoisePlace place = NoisePlace::kNone;
   double noise_multiplier = 1.0;  // standard deviation of the sum's noise over the clipping norm
-  bool calibrated = false;  // instead: the least with which all rounds keep within epsilon
+  bool calibrated = false;        // instead: the least with which all rounds keep within epsilon
   double epsilon = std::numeric_limits<double>::infinity();  // budget
   double delta = 1e-6;
   bool amplified = true;

@@ -56,12 +56,14 @@ std::vector<Group> cut_groups(const CohortOutcome& cohort, std::size_t size) {
   return groups;
 }
 
-GroupMeanSpec group_mean_spec(const GroupSpec& spec, std::size_t groups) {
+GroupMeanSpec group_mean_spec(const GroupSpec& spec, std::size_t groups,
+                              std::span<const float> reference) {
   // Not one more for a share that is a whole number of groups but for rounding.
   const double hostile = std::ceil(spec.hostile * static_cast<double>(groups) - 1e-9);
   return {.rule = spec.rule,
           .hostile = static_cast<std::size_t>(std::max(hostile, 0.0)),
-          .norm_max = spec.norm_max};
+          .norm_max = spec.norm_max,
+          .reference = reference};
 }
 
 }  // namespace
@@ -76,6 +78,7 @@ struct Simulation::State {
   std::optional<Evaluator> evaluator;
   std::unique_ptr<Algorithm> algorithm;
   std::optional<RoundNoise> noise;
+  std::size_t smallest_group = 1;  // of a whole cohort
   std::vector<float> parameters;
   std::optional<AsyncCohort> async;  // where the algorithm knows no rounds
   // Of clients that did not train from the newest model; and the models before it, newest first, as
@@ -107,7 +110,7 @@ struct Simulation::State {
 
   Result<secagg::Config> group_config(std::size_t members, std::size_t lost) const;
   Result<void> check_privacy() const;
-  Result<void> prepare_noise(double sampling, std::size_t smallest);
+  Result<void> prepare_noise(double sampling);
   secagg::RoundIdentity identity(std::uint64_t group) const;
   Result<std::vector<std::uint64_t>> play_client(const secagg::Config& config,
                                                  const secagg::Hash& context, std::uint64_t client,
@@ -124,7 +127,9 @@ struct Simulation::State {
                           std::vector<std::vector<std::uint64_t>>& sums, std::span<Tally> tallies);
   Result<RoundMean> combine_groups(std::span<const Group> groups,
                                    std::span<const secagg::Config> configs,
-                                   std::span<const std::vector<std::uint64_t>> sums) const;
+                                   std::span<const std::vector<std::uint64_t>> sums);
+  Result<void> check_rule(std::size_t groups) const;
+  Result<std::vector<float>> train_root();
   CohortOutcome fill_buffer(const Workload& work,
                             const std::function<std::size_t(std::uint64_t)>& examples_of);
   std::uint64_t upload_bytes(const secagg::Config& config) const {
@@ -188,17 +193,19 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
   CohortOutcome full;
   full.reported.resize(spec.cohort.size);
   const std::vector<Group> groups = cut_groups(full, spec.groups.size);
-  std::size_t smallest = spec.cohort.size;
+  std::size_t& smallest = state->smallest_group;
+  smallest = spec.cohort.size;
   for (const Group& group : groups) {
     INK_CHECK_OK(state->group_config(group.clients.size(), 0));
     smallest = std::min(smallest, group.clients.size());
   }
   const double asked = static_cast<double>(spec.cohort.size) *
                        (spec.devices.enabled ? std::max(spec.cohort.over_selection, 1.0) : 1.0);
-  INK_CHECK_OK(state->prepare_noise(asked / static_cast<double>(clients), smallest));
+  INK_CHECK_OK(state->prepare_noise(asked / static_cast<double>(clients)));
   const std::vector<float> nothing = {0.0f};
   const std::vector<GroupUpdate> updates(groups.size(), {.delta = nothing});
-  INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size())));
+  INK_CHECK_OK(group_mean(updates, group_mean_spec(spec.groups, groups.size(), nothing)));
+  INK_CHECK_OK(state->check_rule(groups.size()));
   return Simulation(std::move(state));
 }
 
@@ -252,8 +259,8 @@ Result<secagg::Config> Simulation::State::group_config(std::size_t members,
   return config;
 }
 
-// sampling: of a round; smallest: the members of the smallest group.
-Result<void> Simulation::State::prepare_noise(double sampling, std::size_t smallest) {
+// sampling: of a round.
+Result<void> Simulation::State::prepare_noise(double sampling) {
   PrivacySpec& own = spec.privacy;
   const PrivacySpec asked = own;
   if (asked.calibrated && asked.place != NoisePlace::kNone) {
@@ -261,7 +268,7 @@ Result<void> Simulation::State::prepare_noise(double sampling, std::size_t small
       own = asked;
       own.noise_multiplier = multiplier;
       own.epsilon = std::numeric_limits<double>::infinity();
-      INK_TRY(const secagg::Config config, group_config(smallest, 0));
+      INK_TRY(const secagg::Config config, group_config(smallest_group, 0));
       INK_TRY(const RoundNoise probe, RoundNoise::create(own, sampling, config));
       INK_TRY(const double epsilon, probe.epsilon(spec.rounds));
       return epsilon <= asked.epsilon;
@@ -270,7 +277,7 @@ Result<void> Simulation::State::prepare_noise(double sampling, std::size_t small
     own = asked;
     own.noise_multiplier = multiplier;
   }
-  INK_TRY(const secagg::Config config, group_config(smallest, 0));
+  INK_TRY(const secagg::Config config, group_config(smallest_group, 0));
   INK_TRY(noise, RoundNoise::create(own, sampling, config));
   return {};
 }
@@ -446,9 +453,51 @@ Result<void> Simulation::State::share_sums(std::span<const secagg::Config> confi
   return {};
 }
 
+// A rule that compares groups needs some; one that compares them with an update that the server
+// has itself needs uploads that a client without a past could make.
+Result<void> Simulation::State::check_rule(std::size_t groups) const {
+  const GroupRule rule = spec.groups.rule;
+  if (rule == GroupRule::kMedian && groups < 3) {
+    return fail(ErrorCode::kUnsupported, "simulation: the median of ", groups,
+                " sums says nothing about their clients: aggregation.group makes them smaller");
+  }
+  if (rule != GroupRule::kFlTrust) return {};
+  if (algorithm->has_client_state() || algorithm->metric_count() > 0 || async ||
+      algorithm->upload_length() != parameters.size()) {
+    return fail(ErrorCode::kUnsupported, "simulation: fltrust compares updates with the server's ",
+                "own, and ", spec.algorithm.name, " uploads something else");
+  }
+  if (spec.groups.root_examples > 0 && spec.groups.root_examples <= data.train->size()) return {};
+  return fail(ErrorCode::kInvalidArgument, "simulation: fltrust with ", spec.groups.root_examples,
+              " examples of the server's own, of ", data.train->size());
+}
+
+// fltrust: what the server's own examples, the same in each round, would upload as a client.
+Result<std::vector<float>> Simulation::State::train_root() {
+  std::vector<std::uint32_t> root;
+  Rng draw(spec.seed, "root");
+  while (root.size() < spec.groups.root_examples) {
+    const auto example = static_cast<std::uint32_t>(draw.below(data.train->size()));
+    if (std::find(root.begin(), root.end(), example) == root.end()) root.push_back(example);
+  }
+  Rng order(spec.seed, "local order", turn_index(round, kServer));
+  const TrainLocally train_locally = [&](std::span<const float> start, const LocalTermValues& terms,
+                                         std::span<float> after, const LocalPart& part) {
+    return trainers[0].train(start, root, {}, terms, order, after, part);
+  };
+  Desk& desk = desks[0];
+  ClientTurn turn{.client = kServer};
+  INK_TRY(turn.report, algorithm->train(turn, parameters, train_locally, desk.scratch, desk.after));
+  std::vector<float> update(parameters.size());
+  std::transform(desk.after.begin(), desk.after.end(), parameters.begin(), update.begin(),
+                 [](float after, float before) { return after - before; });
+  algorithm->upload(turn, update, {});
+  return update;
+}
+
 Result<RoundMean> Simulation::State::combine_groups(
     std::span<const Group> groups, std::span<const secagg::Config> configs,
-    std::span<const std::vector<std::uint64_t>> sums) const {
+    std::span<const std::vector<std::uint64_t>> sums) {
   RoundMean round_mean{.upload = {},
                        .metrics = std::vector<double>(algorithm->metric_count(), 0.0)};
   std::vector<std::vector<float>> deltas;
@@ -465,7 +514,12 @@ Result<RoundMean> Simulation::State::combine_groups(
       round_mean.metrics[m] += mean.metric_sums[m];
   }
   for (double& metric : round_mean.metrics) metric /= static_cast<double>(round_mean.clients);
-  INK_TRY(round_mean.upload, group_mean(updates, group_mean_spec(spec.groups, groups.size())));
+  std::vector<float> reference;
+  if (spec.groups.rule == GroupRule::kFlTrust) {
+    INK_TRY(reference, train_root());
+  }
+  INK_TRY(round_mean.upload,
+          group_mean(updates, group_mean_spec(spec.groups, groups.size(), reference)));
   const double sigma = central_sigma(spec.privacy, spec.update.clip_l2, round_mean.clients);
   if (sigma > 0) {
     federated::SeededRounding draws(spec.seed, turn_index(round, kServer));
@@ -498,7 +552,7 @@ Result<RoundRecord> Simulation::play_round() {
   State& s = *state_;
   INK_CHECK_OK(s.noise->check_round(s.round + 1));
   ++s.round;
-  INK_TRY(const secagg::Config whole, s.group_config(2, 0));
+  INK_TRY(const secagg::Config whole, s.group_config(s.smallest_group, 0));
   const Workload work{.epochs = s.spec.local.epochs,
                       .bytes_down = s.parameters.size() * sizeof(float),
                       .bytes_up = s.upload_bytes(whole)};

@@ -46,6 +46,7 @@ struct GroupSpec {
   GroupRule rule = GroupRule::kMean;
   double hostile = 0;
   double norm_max = 1;
+  std::size_t root_examples = 100;  // fltrust: clean training examples that the server itself has
 };
 
 struct SimulationSpec {

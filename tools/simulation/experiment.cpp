@@ -81,6 +81,7 @@ Result<void> read_aggregation(TomlReader& reader, SimulationSpec& spec) {
   INK_TRY(spec.groups.rule, parse_group_rule(rule));
   reader.read("aggregation.hostile", spec.groups.hostile);
   reader.read("aggregation.norm_max", spec.groups.norm_max);
+  INK_CHECK_OK(read_count(reader, "aggregation.root_examples", spec.groups.root_examples));
   return {};
 }
 
