@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <unordered_set>
+#include <utility>
 
 #include "runtime/base/rng.h"
 
@@ -35,6 +36,22 @@ Result<Attack> attack_from(std::string_view name) {
   if (found != kAttackNames.end()) return static_cast<Attack>(found - kAttackNames.begin());
   return fail(ErrorCode::kInvalidArgument, "attack '", name,
               "': expected none, label_flip, sign_flip, scale or noise");
+}
+
+std::uint64_t shuffled(std::uint64_t seed, std::uint64_t count, std::uint64_t place) {
+  constexpr std::uint64_t kFeistelRounds = 6;
+  unsigned half = 1;
+  while (std::uint64_t{1} << (2 * half) < count) ++half;
+  const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
+  do {
+    std::uint64_t left = place >> half, right = place & mask;
+    for (std::uint64_t r = 0; r < kFeistelRounds; ++r) {
+      const std::uint64_t mixed = Rng(seed, "shuffled", r << 32 | right).below(mask + 1);
+      left = std::exchange(right, left ^ mixed);
+    }
+    place = left << half | right;
+  } while (place >= count);
+  return place;
 }
 
 Result<Population> Population::create(std::uint64_t clients, std::uint64_t seed,
@@ -68,6 +85,12 @@ std::vector<std::uint64_t> Population::invite(std::uint64_t round, double now_s,
       std::ceil(static_cast<double>(cohort.size) * factor), static_cast<double>(clients_)));
   std::vector<std::uint64_t> invited;
   invited.reserve(wanted);
+  if (cohort.once) {
+    const std::uint64_t first = (round - 1) * cohort.size;
+    for (std::uint64_t i = first; i < std::min(first + cohort.size, clients_); ++i)
+      invited.push_back(shuffled(seed_, clients_, i));
+    return invited;
+  }
   Rng rng(seed_, "cohort", round);
   // Without replacement, by rejection: its memory is the cohort's, not the population's.
   std::unordered_set<std::uint64_t> seen;

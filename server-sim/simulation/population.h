@@ -36,11 +36,18 @@ struct AttackSpec {
   double strength = 10;  // kScale and kSignFlip: factor; kNoise: standard deviation
 };
 
+// A pseudo-random order of 0..count - 1: what is at `place`. A Feistel network over the next power
+// of four, walked until it ends below count (Black and Rogaway, "Ciphers with Arbitrary Finite
+// Domains", CT-RSA 2002).
+std::uint64_t shuffled(std::uint64_t seed, std::uint64_t count, std::uint64_t place);
+
 struct CohortSpec {
   std::size_t size = 10;        // updates that a round waits for
   std::size_t size_min = 1;     // fewer than that: the round is abandoned
   double over_selection = 1.0;  // devices asked, per update wanted; >= 1
   double deadline_s = 3600;     // with devices
+  // Nobody is asked twice: round r takes the r-th `size` of a random order. Without devices.
+  bool once = false;
 };
 
 // What a device has to do in a round.

@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kGroupMax = 512;  // of a cohort that is cut only because the protocol must
 constexpr std::uint32_t kLossPpm = 300'000;  // of a masked group that may be lost
 constexpr std::uint64_t kServer = (std::uint64_t{1} << 40) - 1;  // as a client in draws
+constexpr std::uint64_t kTreeNode = std::uint64_t{1} << 63;      // no round's turn has this bit
 constexpr std::string_view kCheckpointMagic = "inksim/1";
 
 // A round in numbers that are unique to (round, client), for keyed draws.
@@ -128,6 +129,7 @@ struct Simulation::State {
   Result<RoundMean> combine_groups(std::span<const Group> groups,
                                    std::span<const secagg::Config> configs,
                                    std::span<const std::vector<std::uint64_t>> sums);
+  Result<void> add_central_noise(RoundMean& mean) const;
   Result<void> check_rule(std::size_t groups) const;
   Result<std::vector<float>> train_root();
   CohortOutcome fill_buffer(const Workload& work,
@@ -173,6 +175,12 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
                                    .staleness_max = spec.algorithm.staleness_max,
                                    .deadline_s = spec.cohort.deadline_s});
   }
+  if (spec.cohort.once &&
+      (spec.devices.enabled || state->async || clients / spec.cohort.size < spec.rounds)) {
+    return fail(ErrorCode::kUnsupported, "simulation: ", spec.rounds, " rounds of ",
+                spec.cohort.size, " clients that take part once, of ", clients,
+                ": expected as many, no devices, and rounds");
+  }
   INK_CHECK_OK(state->check_privacy());
   if (ranks != nullptr && ranks->count() > 1 && state->algorithm->has_client_state()) {
     return fail(ErrorCode::kUnsupported, "simulation: ", spec.algorithm.name, " on ",
@@ -213,7 +221,12 @@ Result<Simulation> Simulation::create(const SimulationSpec& spec, const Simulati
 Result<void> Simulation::State::check_privacy() const {
   const PrivacySpec& privacy = spec.privacy;
   if (privacy.place == NoisePlace::kNone) return {};
-  if (privacy.place == NoisePlace::kCentral && spec.groups.rule != GroupRule::kMean) {
+  const bool is_tree = privacy.place == NoisePlace::kTree;
+  if (is_tree && !spec.cohort.once) {
+    return fail(ErrorCode::kUnsupported, "privacy: tree noise is accounted for clients that take ",
+                "part once: cohort.once = true");
+  }
+  if ((is_tree || privacy.place == NoisePlace::kCentral) && spec.groups.rule != GroupRule::kMean) {
     return fail(ErrorCode::kUnsupported, "privacy: central noise is calibrated to a mean, not to ",
                 group_rule_name(spec.groups.rule));
   }
@@ -495,6 +508,25 @@ Result<std::vector<float>> Simulation::State::train_root() {
   return update;
 }
 
+Result<void> Simulation::State::add_central_noise(RoundMean& mean) const {
+  const double sigma = central_sigma(spec.privacy, spec.update.clip_l2, mean.clients);
+  if (sigma == 0) return {};
+  const auto add = [&](std::uint64_t index, std::span<float> to) -> Result<void> {
+    federated::SeededRounding draws(spec.seed, index);
+    INK_TRY(auto bits, privacy::RandomBits::create(draws));
+    privacy::add_gaussian_noise(to, sigma, bits);
+    return {};
+  };
+  if (spec.privacy.place != NoisePlace::kTree) return add(turn_index(round, kServer), mean.upload);
+  // A node has the same noise when it goes as when it came.
+  const TreeStep step = tree_step(round);
+  std::vector<float> gone(mean.upload.size(), 0.0f);
+  for (const std::uint64_t node : step.come) INK_CHECK_OK(add(kTreeNode | node, mean.upload));
+  for (const std::uint64_t node : step.go) INK_CHECK_OK(add(kTreeNode | node, gone));
+  for (std::size_t i = 0; i < gone.size(); ++i) mean.upload[i] -= gone[i];
+  return {};
+}
+
 Result<RoundMean> Simulation::State::combine_groups(
     std::span<const Group> groups, std::span<const secagg::Config> configs,
     std::span<const std::vector<std::uint64_t>> sums) {
@@ -520,12 +552,7 @@ Result<RoundMean> Simulation::State::combine_groups(
   }
   INK_TRY(round_mean.upload,
           group_mean(updates, group_mean_spec(spec.groups, groups.size(), reference)));
-  const double sigma = central_sigma(spec.privacy, spec.update.clip_l2, round_mean.clients);
-  if (sigma > 0) {
-    federated::SeededRounding draws(spec.seed, turn_index(round, kServer));
-    INK_TRY(auto bits, privacy::RandomBits::create(draws));
-    privacy::add_gaussian_noise(round_mean.upload, sigma, bits);
-  }
+  INK_CHECK_OK(add_central_noise(round_mean));
   return round_mean;
 }
 

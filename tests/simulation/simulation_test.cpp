@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "tests/simulation/synthetic.h"
 
 namespace inkling {
@@ -221,6 +223,56 @@ TEST(Simulation, CalibratedNoiseIsTheLeastThatLetsAllRoundsBePlayed) {
       ASSERT_TRUE(round) << int(place) << ": " << round.error().message;
     }
     EXPECT_EQ(less.play_round().error().code, ErrorCode::kResourceLimit);
+  }
+}
+
+// After t rounds the model holds the noise of one node for each bit of t, not of t rounds.
+TEST(Simulation, TreeNoiseGrowsWithTheBitsOfTheRoundsAndEveryClientTakesPartOnce) {
+  SmallWorld world;
+  world.partition = partition_uniform(world.train.size(), 600, 3).value();
+  world.spec.rounds = 64;
+  world.spec.evaluate_every = 1;
+  world.spec.local.rate = 1e-9;  // the update is noise alone
+  world.spec.update.clip_l2 = 1;
+  world.spec.cohort = {.size = 9, .size_min = 9, .once = true};
+  world.spec.privacy = {.place = NoisePlace::kTree, .noise_multiplier = 9, .delta = 1e-5};
+  Simulation simulation = world.make();
+  const std::vector<float> before(simulation.parameters().begin(), simulation.parameters().end());
+  double epsilon = 0;
+  for (std::uint64_t t = 1; t <= 64; ++t) {
+    const auto round = simulation.play_round();
+    ASSERT_TRUE(round) << round.error().message;
+    EXPECT_GE(round->epsilon, epsilon);
+    epsilon = round->epsilon;
+    double square = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const double d = simulation.parameters()[i] - before[i];
+      square += d * d;
+    }
+    // 21 draws of deviation 9 * clip / 9 clients for each bit: the chi-square's 1e-6 tails.
+    const double mean = square / static_cast<double>(before.size()) / std::popcount(t);
+    EXPECT_GT(mean, 0.24) << t;
+    EXPECT_LT(mean, 3.1) << t;
+  }
+  world.spec.rounds = 67;  // of 9 clients: 603
+  EXPECT_EQ(Simulation::create(world.spec, world.data()).error().code, ErrorCode::kUnsupported);
+  world.spec.rounds = 64;
+  world.spec.cohort.once = false;
+  EXPECT_EQ(Simulation::create(world.spec, world.data()).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(Population, AsksNobodyTwiceWhereOnceIsWanted) {
+  for (const std::uint64_t count : {1u, 2u, 5u, 600u, 4097u}) {
+    std::vector<bool> seen(count);
+    std::size_t in_place = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t client = shuffled(7, count, i);
+      ASSERT_LT(client, count);
+      EXPECT_FALSE(seen[client]) << client;
+      seen[client] = true;
+      in_place += client == i ? 1 : 0;
+    }
+    EXPECT_LE(in_place, 9u) << count;  // one is expected, of whatever count
   }
 }
 

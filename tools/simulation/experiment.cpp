@@ -50,6 +50,7 @@ Result<void> read_cohort(TomlReader& reader, SimulationSpec& spec) {
   INK_CHECK_OK(read_count(reader, "cohort.size_min", cohort.size_min));
   reader.read("cohort.over_selection", cohort.over_selection);
   reader.read("cohort.deadline_s", cohort.deadline_s);
+  reader.read("cohort.once", cohort.once);
   DeviceSpec& devices = spec.devices;
   reader.read("devices.enabled", devices.enabled);
   reader.read("devices.examples_per_s", devices.examples_per_s);
