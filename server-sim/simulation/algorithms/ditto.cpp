@@ -9,22 +9,18 @@
 
 #include <algorithm>
 
-#include "server-sim/simulation/algorithm.h"
-#include "server-sim/simulation/algorithms/state_bytes.h"
-#include "server-sim/simulation/client_vectors.h"
+#include "server-sim/simulation/algorithms/remembering.h"
 
 namespace inkling {
 
 namespace {
 
-class Ditto final : public Algorithm {
+class Ditto final : public RememberingModels {
  public:
   Ditto(const AlgorithmSpec& spec, const AlgorithmContext& context, ServerOptimizer optimizer)
-      : Algorithm(context, std::move(optimizer)), mu_(spec.mu), own_(context.parameters) {}
+      : RememberingModels(context, std::move(optimizer)), mu_(spec.mu) {}
 
   LocalTerms terms() const override { return {.proximal = true}; }
-  bool has_client_state() const override { return true; }
-  bool has_personal_models() const override { return true; }
 
   Result<LocalReport> train(const ClientTurn& turn, std::span<const float> global,
                             const TrainLocally& train_locally, std::span<float> scratch,
@@ -37,24 +33,9 @@ class Ditto final : public Algorithm {
     own_.put(turn.client, own);
     return report;
   }
-  Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
-    INK_CHECK_OK(own_.status());
-    return optimizer_.step(parameters, mean.upload);
-  }
-  void personalise(std::uint64_t client, std::span<float> model) const override {
-    own_.get(client, model);
-  }
-
-  Bytes save() const override { return join_states(optimizer_.save(), own_.save()); }
-  Result<void> load(ByteSpan bytes) override {
-    INK_TRY(const auto parts, split_states(bytes));
-    INK_CHECK_OK(optimizer_.load(parts.first));
-    return own_.load(parts.second);
-  }
 
  private:
   double mu_;
-  ClientVectors own_;  // v_k
 };
 
 }  // namespace

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "server-sim/simulation/algorithms/state_bytes.h"
-
 namespace inkling {
 
 namespace {
@@ -63,10 +61,9 @@ Result<SharedRanges> split_ranges(const AlgorithmSpec& spec, const AlgorithmCont
 
 PersonalLayers::PersonalLayers(const AlgorithmContext& context, ServerOptimizer optimizer,
                                SharedRanges ranges)
-    : Algorithm(context, std::move(optimizer)),
+    : Remembering(context, std::move(optimizer), length_of(ranges.personal)),
       ranges_(std::move(ranges)),
-      shared_length_(length_of(ranges_.shared)),
-      own_(length_of(ranges_.personal)) {}
+      shared_length_(length_of(ranges_.shared)) {}
 
 void PersonalLayers::personalise(std::uint64_t client, std::span<float> model) const {
   std::vector<float> own(own_.length());
@@ -91,19 +88,10 @@ void PersonalLayers::upload(const ClientTurn&, std::span<float> update, std::spa
   std::copy(shared.begin(), shared.end(), update.begin());
 }
 
-Result<void> PersonalLayers::merge(const RoundMean& mean, std::span<float> parameters) {
-  INK_CHECK_OK(own_.status());
+Result<void> PersonalLayers::step(const RoundMean& mean, std::span<float> parameters) {
   std::vector<float> delta(parameters_, 0.0f);
   scatter_ranges(mean.upload, ranges_.shared, delta);
   return optimizer_.step(parameters, delta);
-}
-
-Bytes PersonalLayers::save() const { return join_states(optimizer_.save(), own_.save()); }
-
-Result<void> PersonalLayers::load(ByteSpan bytes) {
-  INK_TRY(const auto parts, split_states(bytes));
-  INK_CHECK_OK(optimizer_.load(parts.first));
-  return own_.load(parts.second);
 }
 
 }  // namespace inkling

@@ -2,8 +2,7 @@
 // PersonalLayers: what FedPer and FedRep share: variables that stay on the device, and are uploaded
 // by nobody.
 
-#include "server-sim/simulation/algorithm.h"
-#include "server-sim/simulation/client_vectors.h"
+#include "server-sim/simulation/algorithms/remembering.h"
 
 namespace inkling {
 
@@ -14,11 +13,10 @@ struct SharedRanges {
 // kInvalidArgument: a personal variable that the model has not, with those it has, or all of them.
 Result<SharedRanges> split_ranges(const AlgorithmSpec& spec, const AlgorithmContext& context);
 
-class PersonalLayers : public Algorithm {
+class PersonalLayers : public Remembering {
  public:
   PersonalLayers(const AlgorithmContext& context, ServerOptimizer optimizer, SharedRanges ranges);
 
-  bool has_client_state() const override { return true; }
   bool has_personal_models() const override { return true; }
   std::size_t upload_length() const override { return shared_length_; }
 
@@ -26,12 +24,10 @@ class PersonalLayers : public Algorithm {
                             const TrainLocally& train_locally, std::span<float> scratch,
                             std::span<float> after) final;
   void upload(const ClientTurn& turn, std::span<float> update, std::span<double>) final;
-  Result<void> merge(const RoundMean& mean, std::span<float> parameters) final;
   void personalise(std::uint64_t client, std::span<float> model) const final;
-  Bytes save() const final;
-  Result<void> load(ByteSpan bytes) final;
 
  protected:
+  Result<void> step(const RoundMean& mean, std::span<float> parameters) final;
   const SharedRanges& ranges() const { return ranges_; }
   // From the client's own model to `after`.
   virtual Result<LocalReport> train_own(std::span<const float> start,
@@ -43,7 +39,6 @@ class PersonalLayers : public Algorithm {
  private:
   SharedRanges ranges_;
   std::size_t shared_length_;
-  ClientVectors own_;
 };
 
 }  // namespace inkling

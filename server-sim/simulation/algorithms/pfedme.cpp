@@ -9,26 +9,21 @@
 
 #include <algorithm>
 
-#include "server-sim/simulation/algorithm.h"
-#include "server-sim/simulation/algorithms/state_bytes.h"
-#include "server-sim/simulation/client_vectors.h"
+#include "server-sim/simulation/algorithms/remembering.h"
 
 namespace inkling {
 
 namespace {
 
-class PFedMe final : public Algorithm {
+class PFedMe final : public RememberingModels {
  public:
   PFedMe(const AlgorithmSpec& spec, const AlgorithmContext& context, ServerOptimizer optimizer)
-      : Algorithm(context, std::move(optimizer)),
+      : RememberingModels(context, std::move(optimizer)),
         mu_(spec.mu),
         step_(static_cast<float>(spec.personal_rate * spec.mu)),
-        local_rounds_(spec.local_rounds),
-        own_(context.parameters) {}
+        local_rounds_(spec.local_rounds) {}
 
   LocalTerms terms() const override { return {.proximal = true}; }
-  bool has_client_state() const override { return true; }
-  bool has_personal_models() const override { return true; }
 
   Result<LocalReport> train(const ClientTurn& turn, std::span<const float> global,
                             const TrainLocally& train_locally, std::span<float> scratch,
@@ -46,26 +41,11 @@ class PFedMe final : public Algorithm {
     own_.put(turn.client, theta);
     return report;
   }
-  Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
-    INK_CHECK_OK(own_.status());
-    return optimizer_.step(parameters, mean.upload);
-  }
-  void personalise(std::uint64_t client, std::span<float> model) const override {
-    own_.get(client, model);
-  }
-
-  Bytes save() const override { return join_states(optimizer_.save(), own_.save()); }
-  Result<void> load(ByteSpan bytes) override {
-    INK_TRY(const auto parts, split_states(bytes));
-    INK_CHECK_OK(optimizer_.load(parts.first));
-    return own_.load(parts.second);
-  }
 
  private:
   double mu_;
   float step_;
   std::size_t local_rounds_;
-  ClientVectors own_;  // theta
 };
 
 }  // namespace

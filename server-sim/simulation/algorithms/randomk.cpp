@@ -12,25 +12,21 @@
 #include <numeric>
 
 #include "runtime/base/rng.h"
-#include "server-sim/simulation/algorithm.h"
-#include "server-sim/simulation/algorithms/state_bytes.h"
-#include "server-sim/simulation/client_vectors.h"
+#include "server-sim/simulation/algorithms/remembering.h"
 
 namespace inkling {
 
 namespace {
 
-class RandomK final : public Algorithm {
+class RandomK final : public Remembering {
  public:
   RandomK(const AlgorithmSpec& spec, const AlgorithmContext& context, ServerOptimizer optimizer)
-      : Algorithm(context, std::move(optimizer)),
+      : Remembering(context, std::move(optimizer), context.parameters),
         seed_(context.seed),
         places_(std::clamp<std::size_t>(static_cast<std::size_t>(std::lround(
                                             spec.keep * static_cast<double>(context.parameters))),
-                                        1, context.parameters)),
-        left_(context.parameters) {}
+                                        1, context.parameters)) {}
 
-  bool has_client_state() const override { return true; }
   std::size_t upload_length() const override { return places_.size(); }
 
   void begin_round(std::uint64_t round) override {
@@ -45,32 +41,25 @@ class RandomK final : public Algorithm {
 
   void upload(const ClientTurn& turn, std::span<float> update, std::span<double>) override {
     std::vector<float> left(parameters_, 0.0f);
-    left_.get(turn.client, left);
+    own_.get(turn.client, left);
     for (std::size_t i = 0; i < parameters_; ++i) left[i] += update[i];
     for (std::size_t i = 0; i < places_.size(); ++i) {
       update[i] = left[places_[i]];
       left[places_[i]] = 0;
     }
-    left_.put(turn.client, left);
+    own_.put(turn.client, left);
   }
-  Result<void> merge(const RoundMean& mean, std::span<float> parameters) override {
-    INK_CHECK_OK(left_.status());
+
+ protected:
+  Result<void> step(const RoundMean& mean, std::span<float> parameters) override {
     std::vector<float> delta(parameters_, 0.0f);
     for (std::size_t i = 0; i < places_.size(); ++i) delta[places_[i]] = mean.upload[i];
     return optimizer_.step(parameters, delta);
   }
 
-  Bytes save() const override { return join_states(optimizer_.save(), left_.save()); }
-  Result<void> load(ByteSpan bytes) override {
-    INK_TRY(const auto parts, split_states(bytes));
-    INK_CHECK_OK(optimizer_.load(parts.first));
-    return left_.load(parts.second);
-  }
-
  private:
   std::uint64_t seed_;
   std::vector<std::uint32_t> places_;  // of this round, ascending
-  ClientVectors left_;
 };
 
 }  // namespace

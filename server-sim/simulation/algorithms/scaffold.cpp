@@ -10,6 +10,7 @@
 #include <bit>
 
 #include "server-sim/simulation/algorithm.h"
+#include "server-sim/simulation/algorithms/state_bytes.h"
 #include "server-sim/simulation/client_vectors.h"
 
 namespace inkling {
@@ -58,24 +59,20 @@ class Scaffold final : public Algorithm {
   }
 
   Bytes save() const override {
-    const Bytes optimizer = optimizer_.save(), own = own_.save();
-    ByteWriter writer;
-    writer.u64(optimizer.size());
-    writer.raw(optimizer);
-    for (const float c : control_) writer.u32(std::bit_cast<std::uint32_t>(c));
-    writer.raw(own);
-    return writer.take();
+    ByteWriter control;
+    for (const float c : control_) control.u32(std::bit_cast<std::uint32_t>(c));
+    return join_states(optimizer_.save(), join_states(control.bytes(), own_.save()));
   }
 
   Result<void> load(ByteSpan bytes) override {
-    ByteReader reader(bytes);
-    const std::uint64_t optimizer_bytes = reader.u64();
-    const ByteSpan optimizer = reader.raw(optimizer_bytes);
-    for (float& c : control_) c = std::bit_cast<float>(reader.u32());
-    if (!reader.ok())
+    INK_TRY(const auto parts, split_states(bytes));
+    INK_TRY(const auto vectors, split_states(parts.second));
+    ByteReader control(vectors.first);
+    for (float& c : control_) c = std::bit_cast<float>(control.u32());
+    if (!control.finished())
       return fail(ErrorCode::kCorrupt, "scaffold: a state of ", bytes.size(), " bytes");
-    INK_CHECK_OK(optimizer_.load(optimizer));
-    return own_.load(reader.raw(reader.remaining()));
+    INK_CHECK_OK(optimizer_.load(parts.first));
+    return own_.load(vectors.second);
   }
 
  private:
