@@ -34,7 +34,7 @@ Result<Experiment> read_experiment(TomlReader& reader);
 // Train and test examples and who has them.
 struct ExperimentData {
   std::shared_ptr<const TrainAndTest> sets;  // of other runs as well
-  PartitionPtr partition, test_partition;  // the latter null unless people own the examples
+  PartitionPtr partition, test_partition;    // the latter null unless people own the examples
   SimulationData view() const {
     return {.train = &sets->train,
             .test = &sets->test,
