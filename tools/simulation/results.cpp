@@ -63,6 +63,12 @@ ReportSection section_of(const std::string& name, const RunResult& run) {
       {"accuracy", "NLL", "epsilon", "clients a second", "peak memory, MB", "model SHA-256"},
       {{format_number(run.final.accuracy), format_number(run.final.nll), format_number(run.epsilon),
         format_number(run.clients_per_second), format_number(run.peak_rss_mb), run.model_sha256}}});
+  if (run.personal) {
+    section.blocks.push_back(
+        ReportTable{"The clients' own models, on their own examples",
+                    {"accuracy", "NLL"},
+                    {{format_number(run.personal->accuracy), format_number(run.personal->nll)}}});
+  }
   append_curves(section, {{curves_of(name, run)}});
   return section;
 }

@@ -97,21 +97,26 @@ Result<void> begin_folder(const RunSpec& spec, Simulation& simulation) {
 
 Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation& simulation,
                   std::uint64_t bytes_up, const RoundRecord& last) {
-  return {{"schema_version", 1},
-          {"inkling", version_text()},
-          {"seed", spec.experiment.simulation.seed},
-          {"rounds", simulation.rounds_played()},
-          {"clients_trained", simulation.clients_trained()},
-          {"accuracy", result.final.accuracy},
-          {"nll", result.final.nll},
-          {"epsilon", last.epsilon},
-          {"noise_multiplier", result.noise_multiplier},
-          {"virtual_hours", last.virtual_s / 3600},
-          {"bytes_up", bytes_up},
-          {"model_sha256", result.model_sha256},
-          {"clients_per_second", result.clients_per_second},
-          {"peak_rss_mb", result.peak_rss_mb},
-          {"seconds", result.seconds}};
+  Json json = {{"schema_version", 1},
+               {"inkling", version_text()},
+               {"seed", spec.experiment.simulation.seed},
+               {"rounds", simulation.rounds_played()},
+               {"clients_trained", simulation.clients_trained()},
+               {"accuracy", result.final.accuracy},
+               {"nll", result.final.nll},
+               {"epsilon", last.epsilon},
+               {"noise_multiplier", result.noise_multiplier},
+               {"virtual_hours", last.virtual_s / 3600},
+               {"bytes_up", bytes_up},
+               {"model_sha256", result.model_sha256},
+               {"clients_per_second", result.clients_per_second},
+               {"peak_rss_mb", result.peak_rss_mb},
+               {"seconds", result.seconds}};
+  if (result.personal) {
+    json["personal_accuracy"] = result.personal->accuracy;
+    json["personal_nll"] = result.personal->nll;
+  }
+  return json;
 }
 
 }  // namespace
@@ -135,6 +140,7 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
       return fail(ErrorCode::kIo, (spec.out / "metrics.jsonl").string(), ": could not be written");
     bytes_up += record.bytes_up;
     if (record.evaluation) result.final = *record.evaluation;
+    if (record.personal) result.personal = record.personal;
     on_round(record);
     result.rounds.push_back(std::move(record));
     const std::uint64_t every = spec.experiment.checkpoint_every;
