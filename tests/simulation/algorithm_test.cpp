@@ -154,7 +154,8 @@ TEST(PersonalModels, KnowWhatOnlyTheirDeviceKnows) {
     return ExampleSet::from_values({kWidth}, std::move(values), std::move(labels), 3).value();
   };
   std::vector<std::uint32_t> owner;
-  for (std::uint32_t i = 0; i < kClients * kEach; ++i) owner.push_back(i / kEach);
+  for (std::size_t i = 0; i < kClients * kEach; ++i)
+    owner.push_back(static_cast<std::uint32_t>(i / kEach));
   SmallWorld world;
   world.train = make_set(1);
   world.test = make_set(2);
