@@ -25,8 +25,9 @@ class Directions final : public Algorithm {
   }
 };
 
-std::unique_ptr<Algorithm> make_directions(const AlgorithmSpec&, const AlgorithmContext& context,
-                                           ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_directions(const AlgorithmSpec&,
+                                                   const AlgorithmContext& context,
+                                                   ServerOptimizer optimizer) {
   return std::make_unique<Directions>(context, std::move(optimizer));
 }
 

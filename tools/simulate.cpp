@@ -1,7 +1,10 @@
 // inkling simulate: federated learning over a population of simulated devices.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
+#include <mutex>
+#include <thread>
 
 #include "tools/command.h"
 #include "tools/console.h"
@@ -9,8 +12,7 @@
 #include "tools/report.h"
 #include "tools/simulation/chaos.h"
 #include "tools/simulation/mpi_ranks.h"
-#include "tools/simulation/run.h"
-#include "tools/simulation/sweep.h"
+#include "tools/simulation/results.h"
 
 namespace inkling::tools {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 struct SimulateSpec {
   Path experiment, out = "build/simulation";
   std::vector<std::string> settings, sweeps;
+  unsigned jobs = 0;  // 0: as many as there are processors
   bool resume = false;
   bool chaos = false;
   std::string seeds = "0..2000";
@@ -30,55 +33,69 @@ std::string with_evaluation(const RoundRecord& round, std::uint64_t rounds) {
   return line;
 }
 
-ReportSection section_of(const std::string& name, const RunResult& run) {
-  ReportSection section{.heading = name, .text = {}, .blocks = {}};
-  ChartSeries accuracy{"accuracy", {}, {}}, loss{"training loss", {}, {}},
-      by_time{"accuracy", {}, {}};
-  for (const RoundRecord& round : run.rounds) {
-    loss.x.push_back(static_cast<double>(round.round));
-    loss.y.push_back(round.loss);
-    if (!round.evaluation) continue;
-    accuracy.x.push_back(static_cast<double>(round.round));
-    accuracy.y.push_back(round.evaluation->accuracy);
-    by_time.x.push_back(round.virtual_s / 3600);
-    by_time.y.push_back(round.evaluation->accuracy);
-  }
-  section.blocks.push_back(ReportTable{
-      "Result",
-      {"accuracy", "NLL", "clients a second", "peak memory, MB", "model SHA-256"},
-      {{format_number(run.final.accuracy), format_number(run.final.nll),
-        format_number(run.clients_per_second), format_number(run.peak_rss_mb), run.model_sha256}}});
-  if (!accuracy.x.empty())
-    section.blocks.push_back(ReportChart{"Accuracy by round", "round", "accuracy", {accuracy}});
-  if (!by_time.x.empty() && by_time.x.back() > 0)
-    section.blocks.push_back(
-        ReportChart{"Accuracy by time", "virtual hours", "accuracy", {by_time}});
-  if (!loss.x.empty())
-    section.blocks.push_back(ReportChart{"Training loss by round", "round", "loss", {loss}});
-  return section;
+// One of the runs that a sweep consists of.
+struct PlannedRun {
+  Experiment experiment;
+  std::string settings;
+  Path out;
+};
+
+Result<PlannedRun> plan_run(const SimulateSpec& spec, const Variant& variant) {
+  INK_TRY(TomlReader reader, TomlReader::open(spec.experiment));
+  for (const std::string& setting : spec.settings) INK_CHECK_OK(reader.set(setting));
+  for (const std::string& setting : variant.settings) INK_CHECK_OK(reader.set(setting));
+  INK_TRY(Experiment experiment, read_experiment(reader));
+  return PlannedRun{std::move(experiment), reader.text(),
+                    variant.name.empty() ? spec.out : spec.out / variant.name};
 }
 
-// The runs of a sweep in one chart, as far as they stay distinguishable.
-void add_comparison(Report& report, std::span<const std::string> names,
-                    std::span<const RunResult> runs) {
-  ReportSection section{.heading = "Comparison", .text = {}, .blocks = {}};
-  ReportTable table{"Runs", {"run", "accuracy", "NLL"}, {}};
-  ReportChart chart{"Accuracy by round", "round", "accuracy", {}};
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    table.rows.push_back(
-        {names[i], format_number(runs[i].final.accuracy), format_number(runs[i].final.nll)});
-    ChartSeries series{names[i], {}, {}};
-    for (const RoundRecord& round : runs[i].rounds) {
-      if (!round.evaluation) continue;
-      series.x.push_back(static_cast<double>(round.round));
-      series.y.push_back(round.evaluation->accuracy);
-    }
-    if (chart.series.size() < kChartSeriesMax && !series.x.empty())
-      chart.series.push_back(std::move(series));
+// How far all runs are together. Any thread.
+class Progress {
+ public:
+  Progress(Console& console, std::span<const PlannedRun> runs) : console_(console) {
+    for (const PlannedRun& run : runs) rounds_ += run.experiment.simulation.rounds;
   }
-  section.blocks.emplace_back(std::move(table));
-  if (!chart.series.empty()) section.blocks.emplace_back(std::move(chart));
-  report.sections.push_back(std::move(section));
+  void played(const std::string& name, const RoundRecord& round, std::uint64_t rounds) {
+    const std::lock_guard lock(mutex_);
+    ++played_;
+    const double left = seconds_since(start_) / static_cast<double>(played_) *
+                        static_cast<double>(rounds_ - std::min(played_, rounds_));
+    console_.progress(concat(name.empty() ? "" : name + ": ", with_evaluation(round, rounds), ", ",
+                             format_number(left), " s left"));
+  }
+  void finished(const std::string& name, const RunResult& run) {
+    const std::lock_guard lock(mutex_);
+    console_.progress("");
+    console_.out() << (name.empty() ? "simulation" : name) << ": accuracy "
+                   << format_number(run.final.accuracy) << ", "
+                   << format_number(run.clients_per_second) << " clients/s, model "
+                   << run.model_sha256.substr(0, 16) << std::endl;
+  }
+
+ private:
+  Console& console_;
+  std::mutex mutex_;
+  const SteadyTime start_ = steady_now();
+  std::uint64_t rounds_ = 0, played_ = 0;
+};
+
+Result<void> run_one(const PlannedRun& plan, const std::string& name, bool resume, Ranks* ranks,
+                     DataSets& data_sets, Progress* progress, RunResult& result) {
+  const SimulationSpec& simulation = plan.experiment.simulation;
+  INK_TRY(const ExperimentData data,
+          load_experiment_data(plan.experiment.data, simulation.seed, data_sets));
+  INK_TRY(result, run_experiment({plan.experiment, plan.settings, plan.out, resume, ranks}, data,
+                                 [&](const RoundRecord& round) {
+                                   if (progress) progress->played(name, round, simulation.rounds);
+                                 }));
+  if (progress) progress->finished(name, result);
+  return {};
+}
+
+// Ranks play one run after another, since each run is of all of them.
+unsigned count_jobs(const SimulateSpec& spec, const Ranks* ranks) {
+  if (ranks != nullptr) return 1;
+  return spec.jobs > 0 ? spec.jobs : std::max(1u, std::thread::hardware_concurrency());
 }
 
 Result<void> simulate(const SimulateSpec& spec, Console& console) {
@@ -88,44 +105,21 @@ Result<void> simulate(const SimulateSpec& spec, Console& console) {
   INK_TRY(std::unique_ptr<Ranks> ranks, join_mpi_ranks());
   const bool is_silent = ranks && ranks->rank() > 0;
   INK_TRY(const std::vector<Variant> variants, expand_sweep(spec.sweeps));
-  std::vector<std::string> names;
-  std::vector<RunResult> runs;
-  Report report{.title = concat("Simulation ", spec.experiment.filename().string()),
-                .text = spec.experiment.string(),
-                .sections = {}};
+  std::vector<PlannedRun> plans;
   for (const Variant& variant : variants) {
-    INK_TRY(TomlReader reader, TomlReader::open(spec.experiment));
-    for (const std::string& setting : spec.settings) INK_CHECK_OK(reader.set(setting));
-    for (const std::string& setting : variant.settings) INK_CHECK_OK(reader.set(setting));
-    INK_TRY(const Experiment experiment, read_experiment(reader));
-    INK_TRY(const auto data, load_experiment_data(experiment.data, experiment.simulation.seed));
-    const Path out = variant.name.empty() ? spec.out : spec.out / variant.name;
-    const auto start = steady_now();
-    const std::uint64_t rounds = experiment.simulation.rounds;
-    INK_TRY(RunResult run,
-            run_experiment({experiment, reader.text(), out, spec.resume, ranks.get()}, *data,
-                           [&](const RoundRecord& round) {
-                             if (is_silent) return;
-                             const double elapsed = seconds_since(start);
-                             const double left = elapsed / static_cast<double>(round.round) *
-                                                 static_cast<double>(rounds - round.round);
-                             console.progress(concat(with_evaluation(round, rounds), ", ",
-                                                     format_number(left), " s left"));
-                           }));
-    if (is_silent) continue;
-    console.progress("");
-    console.out() << (variant.name.empty() ? "simulation" : variant.name) << ": accuracy "
-                  << format_number(run.final.accuracy) << ", "
-                  << format_number(run.clients_per_second) << " clients/s, model "
-                  << run.model_sha256.substr(0, 16) << std::endl;
-    names.push_back(variant.name.empty() ? "Run" : variant.name);
-    report.sections.push_back(section_of(names.back(), run));
-    runs.push_back(std::move(run));
+    INK_TRY(plans.emplace_back(), plan_run(spec, variant));
   }
+  DataSets data_sets;
+  Progress progress(console, plans);
+  std::vector<RunResult> runs(plans.size());
+  INK_CHECK_OK(run_in_parallel(plans.size(), count_jobs(spec, ranks.get()), [&](std::size_t i) {
+    return run_one(plans[i], variants[i].name, spec.resume, ranks.get(), data_sets,
+                   is_silent ? nullptr : &progress, runs[i]);
+  }));
   part_mpi_ranks(std::move(ranks));
   if (is_silent) return {};
-  if (runs.size() > 1) add_comparison(report, names, runs);
-  INK_TRY(const std::string html, render_report(report));
+  const std::string name = spec.experiment.filename().string();
+  INK_TRY(const std::string html, render_report(make_simulation_report(name, variants, runs)));
   INK_CHECK_OK(write_file(spec.out / "report.html", as_bytes(html)));
   console.out() << "report: " << (spec.out / "report.html").string() << "\n";
   return {};
@@ -149,6 +143,9 @@ void add_simulate(CLI::App& root, Action& chosen) {
                   "Runs once for each value; repeated, for each combination")
       ->type_name("KEY=A,B,...")
       ->allow_extra_args(false);
+  app->add_option("--jobs", spec->jobs, "Runs of a sweep at a time; 0: as many as processors")
+      ->type_name("N")
+      ->capture_default_str();
   app->add_flag("--resume", spec->resume, "Go on from the folder's last checkpoint");
   app->add_flag("--chaos", spec->chaos,
                 "Instead: whole tasks under seeded faults, watched for broken invariants");

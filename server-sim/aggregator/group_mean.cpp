@@ -11,8 +11,8 @@ namespace inkling {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames = {"mean",       "median", "trimmed_mean",
-                                                    "norm_bound", "krum",   "bulyan"};
+constexpr std::array<std::string_view, 7> kNames = {"mean", "median", "trimmed_mean", "norm_bound",
+                                                    "krum", "bulyan", "fltrust"};
 
 std::size_t groups_needed(const GroupMeanSpec& spec) {
   switch (spec.rule) {
@@ -46,6 +46,10 @@ Result<void> check(std::span<const GroupUpdate> groups, const GroupMeanSpec& spe
                 group_rule_name(spec.rule), " with ", spec.hostile, " hostile ones needs ",
                 groups_needed(spec));
   }
+  if (spec.rule == GroupRule::kFlTrust && spec.reference.size() != groups[0].delta.size()) {
+    return fail(ErrorCode::kInvalidArgument, "group mean: a reference of ", spec.reference.size(),
+                " coordinates for deltas of ", groups[0].delta.size());
+  }
   if (spec.rule == GroupRule::kNormBound && !(spec.norm_max > 0)) {
     return fail(ErrorCode::kInvalidArgument, "group mean: norm_max is ", spec.norm_max);
   }
@@ -58,8 +62,29 @@ double length_of(std::span<const float> delta) {
   return std::sqrt(square);
 }
 
+// fltrust: the cosine to the reference where it is above 0, the weight with it, and the length.
+std::vector<double> trusted_shares(std::span<const GroupUpdate> groups,
+                                   std::span<const float> reference) {
+  const double length = length_of(reference);
+  std::vector<double> trust, shares;
+  for (const GroupUpdate& group : groups) {
+    double product = 0;
+    for (std::size_t i = 0; i < reference.size(); ++i)
+      product += static_cast<double>(group.delta[i]) * reference[i];
+    const double own = length_of(group.delta);
+    const bool is_trusted = product > 0;
+    trust.push_back(is_trusted ? group.weight * product / (own * length) : 0);
+    shares.push_back(is_trusted ? trust.back() * length / own : 0);
+  }
+  std::sort(trust.begin(), trust.end());
+  const double total = std::accumulate(trust.begin(), trust.end(), 0.0);
+  for (double& share : shares) share = total > 0 ? share / total : 0;
+  return shares;
+}
+
 // How much of each group's delta is in the result.
 std::vector<double> shares_of(std::span<const GroupUpdate> groups, const GroupMeanSpec& spec) {
+  if (spec.rule == GroupRule::kFlTrust) return trusted_shares(groups, spec.reference);
   double total = 0;
   for (const GroupUpdate& group : groups) total += group.weight;
   std::vector<double> shares;
@@ -88,7 +113,7 @@ Result<GroupRule> parse_group_rule(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found != kNames.end()) return static_cast<GroupRule>(found - kNames.begin());
   return fail(ErrorCode::kInvalidArgument, "group mean: ", name,
-              " is not one of mean, median, trimmed_mean, norm_bound, krum and bulyan");
+              " is not one of mean, median, trimmed_mean, norm_bound, krum, bulyan and fltrust");
 }
 
 Result<std::vector<float>> group_mean(std::span<const GroupUpdate> groups,

@@ -11,16 +11,26 @@ struct Row {
   std::string_view name;
   MakeAlgorithm* make;
 };
-constexpr std::array kRows = {Row{"fedprox", make_fedprox}, Row{"scaffold", make_scaffold},
-                              Row{"fednova", make_fednova}, Row{"signsgd", make_signsgd}};
+constexpr std::array kRows = {Row{"adaptive_clip", make_adaptive_clip},
+                              Row{"count_sketch", make_count_sketch},
+                              Row{"ditto", make_ditto},
+                              Row{"fedbuff", make_fedbuff},
+                              Row{"fednova", make_fednova},
+                              Row{"fedper", make_fedper},
+                              Row{"fedprox", make_fedprox},
+                              Row{"fedrep", make_fedrep},
+                              Row{"pfedme", make_pfedme},
+                              Row{"randomk", make_randomk},
+                              Row{"scaffold", make_scaffold},
+                              Row{"signsgd", make_signsgd}};
 
 struct Refusal {
   std::string_view name, reason;
 };
 constexpr std::array kRefusals = {
     Refusal{"topk",
-            "each client has its own support, which a masked sum cannot carry; use a "
-            "shared-seed sparsifier"},
+            "each client has its own support, which a masked sum cannot carry; use randomk or "
+            "count_sketch"},
     Refusal{"qsgd",
             "each client has its own scale, which a masked sum cannot carry; the ring's "
             "stochastic rounding with one scale serves the same end"}};
@@ -43,9 +53,10 @@ Result<std::unique_ptr<Algorithm>> make_algorithm(const AlgorithmSpec& spec,
     }
     const auto rule = parse_server_rule(spec.name);
     if (!rule) {
-      return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name,
-                  "': expected fedavg, fedavgm, fedadagrad, fedadam, fedyogi, fedprox, scaffold, "
-                  "fednova or signsgd");
+      std::string known = "fedavg, fedavgm, fedadagrad, fedadam, fedyogi";
+      for (const Row& r : kRows) known += concat(", ", r.name);
+      return fail(ErrorCode::kInvalidArgument, "algorithm '", spec.name, "': expected one of ",
+                  known);
     }
     server.rule = *rule;
   }

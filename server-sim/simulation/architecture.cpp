@@ -19,7 +19,10 @@ struct Builder {
   }
   ValueId dense(ValueId x, std::int64_t out) {
     ++layers;
-    return add(g, matmul(g, x, variable("weights", {g.shape(x)[1], out})), variable("bias", {out}));
+    // In this order, which as arguments would be the compiler's.
+    const ValueId bias = variable("bias", {out});
+    const ValueId weights = variable("weights", {g.shape(x)[1], out});
+    return add(g, matmul(g, x, weights), bias);
   }
   ValueId conv_pool(ValueId x, std::int64_t out, std::int64_t pad) {
     ++layers;
@@ -64,16 +67,23 @@ ValueId Architecture::append(Graph& g, ValueId x, std::int64_t labels, std::uint
     const ValueId y = b.flatten(b.conv_pool(b.conv_pool(x, 32, 2), 64, 2));
     return b.dense(relu(g, b.dense(y, 512)), labels);
   }
-  if (name == "conditional_logit") {
+  if (name == "conditional_logit" || name == "offset_logit") {
     const Shape shape = g.shape(x);
-    if (shape.rank() != 3 || shape[1] != labels)
+    const bool has_offset = name == "offset_logit";
+    const std::int64_t width = shape.rank() == 3 ? shape[2] - (has_offset ? 1 : 0) : 0;
+    if (width < 1 || shape[1] != labels)
       return refuse(g,
                     concat(name, ": features of ", shape, ", expected [n, ", labels, ", width]"));
-    const ValueId weights = g.variable("weights", Tensor::zeros({DType::kF32, {shape[2], 1}}));
-    return append_conditional_logit(g, x, weights);
+    const ValueId weights = g.variable("weights", Tensor::zeros({DType::kF32, {width, 1}}));
+    if (!has_offset) return append_conditional_logit(g, x, weights);
+    const ValueId own = slice(g, x, {0, 0, 0}, {shape[0], labels, width});
+    const ValueId offset = slice(g, x, {0, 0, width}, {shape[0], labels, 1});
+    return add(g, append_conditional_logit(g, own, weights),
+               reshape(g, offset, {shape[0], labels}));
   }
   return refuse(g, concat("architecture '", name,
-                          "': expected logistic, mlp, lenet, cnn or conditional_logit"));
+                          "': expected logistic, mlp, lenet, cnn, conditional_logit or "
+                          "offset_logit"));
 }
 
 }  // namespace inkling

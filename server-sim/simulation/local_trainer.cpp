@@ -99,23 +99,39 @@ void LocalTrainer::fill_batch(std::span<const std::uint32_t> indices,
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::uint32_t example = indices[rows[i]];
     examples_->fill_features(example, x.subspan(i * width, width));
-    y[i * classes + (labels.empty() ? examples_->labels()[example] : labels[rows[i]])] = target;
+    const std::span<const std::uint32_t> own =
+        labels.empty() ? examples_->labels_of(example) : labels.subspan(rows[i], 1);
+    for (const std::uint32_t label : own)
+      y[i * classes + label] = target / static_cast<float>(own.size());
   }
+}
+
+// scratch: f32[parameter_count()].
+Result<void> LocalTrainer::put_back(std::span<const float> start,
+                                    std::span<const ParameterRange> kept,
+                                    std::span<float> scratch) {
+  trainer_.copy_parameters(scratch);
+  for (const ParameterRange& range : kept) {
+    const auto from = start.subspan(range.begin, range.end - range.begin);
+    std::copy(from.begin(), from.end(), scratch.begin() + static_cast<std::ptrdiff_t>(range.begin));
+  }
+  return trainer_.set_parameters(scratch, false);
 }
 
 Result<LocalReport> LocalTrainer::train(std::span<const float> start,
                                         std::span<const std::uint32_t> indices,
                                         std::span<const std::uint32_t> labels,
                                         const LocalTermValues& terms, Rng& order,
-                                        std::span<float> after) {
+                                        std::span<float> after, const LocalPart& part) {
   INK_CHECK_OK(trainer_.set_parameters(start));
-  copy_slices(start, parameters(), anchors_);
+  copy_slices(terms.anchor.empty() ? start : terms.anchor, parameters(), anchors_);
   copy_slices(terms.correction, parameters(), corrections_);
   if (mu_.data != nullptr) *mu_.as<float>() = static_cast<float>(terms.mu);
   order_.resize(indices.size());
   std::iota(order_.begin(), order_.end(), std::size_t{0});
   LocalReport report{.examples = indices.size()};
-  for (std::size_t epoch = 0; epoch < spec_.epochs; ++epoch) {
+  const std::size_t epochs = part.epochs > 0 ? part.epochs : spec_.epochs;
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
     order.shuffle(order_);
     for (std::size_t at = 0; at < order_.size(); at += spec_.batch) {
       const std::size_t rows = std::min(spec_.batch, order_.size() - at);
@@ -126,6 +142,7 @@ Result<LocalReport> LocalTrainer::train(std::span<const float> start,
       const StepReport step = trainer_.step(spec_.rate);
       report.loss += step.loss;
       report.finite = report.finite && step.finite;
+      if (!part.kept.empty()) INK_CHECK_OK(put_back(start, part.kept, after));
       ++report.steps;
     }
   }

@@ -4,7 +4,7 @@
 // Planning happens once for each worker thread; a client costs setting the parameters, its steps,
 // and reading them back. The local objective of client k is
 //
-//   F_k(w) + mu / 2 |w - w_start|^2 + <correction, w>
+//   F_k(w) + mu / 2 |w - w_anchor|^2 + <correction, w>
 //
 // the second term FedProx's (Li et al., MLSys 2020) and the third SCAFFOLD's (Karimireddy et al.,
 // ICML 2020); each is part of the graph only where the algorithm asks for it. One thread at a time.
@@ -33,10 +33,21 @@ struct LocalTerms {
   bool correction = false;
 };
 
+struct ParameterRange {
+  std::size_t begin = 0, end = 0;
+};
+
 // The terms' values for one client. Lengths: parameter_count(), or empty for a term that is absent.
 struct LocalTermValues {
   double mu = 0;
+  std::span<const float> anchor = {};  // what mu pulls to; empty: where training starts
   std::span<const float> correction = {};
+};
+
+// What of a client's training differs from the spec.
+struct LocalPart {
+  std::size_t epochs = 0;                     // 0: the spec's
+  std::span<const ParameterRange> kept = {};  // parameters that stay as they are
 };
 
 struct LocalReport {
@@ -60,16 +71,18 @@ class LocalTrainer {
 
   // Trains from `start` on the client's examples, whose order of every epoch comes from `order`.
   // labels: the label of each example, empty for the set's own (a label-flipping client has
-  // others). after: f32[parameter_count()], the trained parameters.
+  // others). after: f32[parameter_count()], the trained parameters; not where `start` is.
   Result<LocalReport> train(std::span<const float> start, std::span<const std::uint32_t> indices,
                             std::span<const std::uint32_t> labels, const LocalTermValues& terms,
-                            Rng& order, std::span<float> after);
+                            Rng& order, std::span<float> after, const LocalPart& part = {});
 
  private:
   LocalTrainer(const ExampleSet& examples, const LocalSpec& spec, Trainer trainer)
       : examples_(&examples), spec_(spec), trainer_(std::move(trainer)) {}
   void fill_batch(std::span<const std::uint32_t> indices, std::span<const std::uint32_t> labels,
                   std::span<const std::size_t> rows);
+  Result<void> put_back(std::span<const float> start, std::span<const ParameterRange> kept,
+                        std::span<float> scratch);
 
   const ExampleSet* examples_;
   LocalSpec spec_;

@@ -233,6 +233,14 @@ Result<PartitionPtr> partition_natural(std::span<const std::uint32_t> owner) {
   return cut(std::move(members));
 }
 
+Result<PartitionPtr> partition_owned(std::span<const std::uint32_t> owner, std::uint64_t clients) {
+  INK_CHECK_OK(check_clients(clients, kClientsMax));
+  std::vector<std::vector<std::uint32_t>> members(clients);
+  for (std::size_t i = 0; i < owner.size(); ++i)
+    if (owner[i] < clients) members[owner[i]].push_back(static_cast<std::uint32_t>(i));
+  return cut(std::move(members));
+}
+
 Result<PartitionPtr> partition_sampled(std::span<const std::uint32_t> labels, std::uint64_t clients,
                                        std::size_t examples, double alpha, std::uint64_t seed) {
   INK_CHECK_OK(check_clients(clients, kClientsMax));

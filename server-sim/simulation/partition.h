@@ -41,6 +41,8 @@ Result<PartitionPtr> partition_quantity(std::size_t examples, std::uint64_t clie
                                         std::uint64_t seed);
 // owner[i]: the client of example i, each client below max(owner) + 1 having at least one.
 Result<PartitionPtr> partition_natural(std::span<const std::uint32_t> owner);
+// The same where clients may have none, and where an owner that is not below `clients` is nobody.
+Result<PartitionPtr> partition_owned(std::span<const std::uint32_t> owner, std::uint64_t clients);
 // A generated population: each client draws `examples` of them with replacement, its labels from
 // its own Dirichlet(alpha) over the labels (Hsu et al., arXiv 1909.06335); alpha = 0: uniformly.
 // Needs no memory a client.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <unordered_set>
+#include <utility>
 
 #include "runtime/base/rng.h"
 
@@ -35,6 +36,22 @@ Result<Attack> attack_from(std::string_view name) {
   if (found != kAttackNames.end()) return static_cast<Attack>(found - kAttackNames.begin());
   return fail(ErrorCode::kInvalidArgument, "attack '", name,
               "': expected none, label_flip, sign_flip, scale or noise");
+}
+
+std::uint64_t shuffled(std::uint64_t seed, std::uint64_t count, std::uint64_t place) {
+  constexpr std::uint64_t kFeistelRounds = 6;
+  unsigned half = 1;
+  while (std::uint64_t{1} << (2 * half) < count) ++half;
+  const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
+  do {
+    std::uint64_t left = place >> half, right = place & mask;
+    for (std::uint64_t r = 0; r < kFeistelRounds; ++r) {
+      const std::uint64_t mixed = Rng(seed, "shuffled", r << 32 | right).below(mask + 1);
+      left = std::exchange(right, left ^ mixed);
+    }
+    place = left << half | right;
+  } while (place >= count);
+  return place;
 }
 
 Result<Population> Population::create(std::uint64_t clients, std::uint64_t seed,
@@ -68,6 +85,12 @@ std::vector<std::uint64_t> Population::invite(std::uint64_t round, double now_s,
       std::ceil(static_cast<double>(cohort.size) * factor), static_cast<double>(clients_)));
   std::vector<std::uint64_t> invited;
   invited.reserve(wanted);
+  if (cohort.once) {
+    const std::uint64_t first = (round - 1) * cohort.size;
+    for (std::uint64_t i = first; i < std::min(first + cohort.size, clients_); ++i)
+      invited.push_back(shuffled(seed_, clients_, i));
+    return invited;
+  }
   Rng rng(seed_, "cohort", round);
   // Without replacement, by rejection: its memory is the cohort's, not the population's.
   std::unordered_set<std::uint64_t> seen;
@@ -78,6 +101,32 @@ std::vector<std::uint64_t> Population::invite(std::uint64_t round, double now_s,
     if (seen.insert(client).second && available(client, now_s)) invited.push_back(client);
   }
   return invited;
+}
+
+DeviceTurn Population::turn_of(std::uint64_t number, std::uint64_t client, double examples,
+                               const Workload& work) const {
+  if (!device_.enabled) return {};
+  Rng device(seed_, "device/speed", client);
+  const double speed = device_.examples_per_s * std::exp(device_.speed_sigma * device.normal());
+  const double down = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
+  const double up = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
+  Rng fate(seed_, concat("device/fate/", number), client);
+  return {.seconds = static_cast<double>(work.bytes_down) / down +
+                     examples * static_cast<double>(work.epochs) / speed +
+                     static_cast<double>(work.bytes_up) / up,
+          .is_lost = fate.uniform() < device_.drop};
+}
+
+std::optional<std::uint64_t> Population::invite_one(
+    std::uint64_t number, double now_s,
+    const std::function<bool(std::uint64_t client)>& is_busy) const {
+  Rng rng(seed_, "cohort", number);
+  const std::uint64_t looks_max = kLooksPerSeat * std::min<std::uint64_t>(clients_, kLooksPerSeat);
+  for (std::uint64_t look = 0; look < looks_max; ++look) {
+    const std::uint64_t client = rng.below(clients_);
+    if (!is_busy(client) && available(client, now_s)) return client;
+  }
+  return std::nullopt;
 }
 
 CohortOutcome Population::outcome(std::uint64_t round, const CohortSpec& cohort,
@@ -91,16 +140,9 @@ CohortOutcome Population::outcome(std::uint64_t round, const CohortSpec& cohort,
     constexpr double kNever = std::numeric_limits<double>::infinity();
     std::vector<std::pair<double, std::uint64_t>> arrivals;
     for (std::size_t i = 0; i < invited.size(); ++i) {
-      Rng device(seed_, "device/speed", invited[i]);
-      const double speed = device_.examples_per_s * std::exp(device_.speed_sigma * device.normal());
-      const double down = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
-      const double up = device_.bytes_per_s * std::exp(device_.bandwidth_sigma * device.normal());
-      const double time = static_cast<double>(work.bytes_down) / down +
-                          examples[i] * static_cast<double>(work.epochs) / speed +
-                          static_cast<double>(work.bytes_up) / up;
-      Rng fate(seed_, concat("device/fate/", round), invited[i]);
-      const bool lost = fate.uniform() < device_.drop || time > cohort.deadline_s;
-      arrivals.emplace_back(lost ? kNever : time, invited[i]);
+      const DeviceTurn turn = turn_of(round, invited[i], examples[i], work);
+      const bool lost = turn.is_lost || turn.seconds > cohort.deadline_s;
+      arrivals.emplace_back(lost ? kNever : turn.seconds, invited[i]);
     }
     std::sort(arrivals.begin(), arrivals.end());
     for (const auto& [time, client] : arrivals) {

@@ -7,6 +7,8 @@
 // anything is trained, so that only updates that count cost computing.
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -34,11 +36,18 @@ struct AttackSpec {
   double strength = 10;  // kScale and kSignFlip: factor; kNoise: standard deviation
 };
 
+// A pseudo-random order of 0..count - 1: what is at `place`. A Feistel network over the next power
+// of four, walked until it ends below count (Black and Rogaway, "Ciphers with Arbitrary Finite
+// Domains", CT-RSA 2002).
+std::uint64_t shuffled(std::uint64_t seed, std::uint64_t count, std::uint64_t place);
+
 struct CohortSpec {
   std::size_t size = 10;        // updates that a round waits for
   std::size_t size_min = 1;     // fewer than that: the round is abandoned
   double over_selection = 1.0;  // devices asked, per update wanted; >= 1
   double deadline_s = 3600;     // with devices
+  // Nobody is asked twice: round r takes the r-th `size` of a random order. Without devices.
+  bool once = false;
 };
 
 // What a device has to do in a round.
@@ -55,6 +64,12 @@ struct CohortOutcome {
   bool complete = false;  // reported.size() >= size_min
 };
 
+// One device's part in a round.
+struct DeviceTurn {
+  double seconds = 0;  // from the invitation to the report
+  bool is_lost = false;
+};
+
 class Population {
  public:
   // kInvalidArgument: a share outside 0..1, or a rate that is not positive.
@@ -65,6 +80,15 @@ class Population {
   const AttackSpec& attack() const { return attack_; }
   bool hostile(std::uint64_t client) const;
   bool available(std::uint64_t client, double now_s) const;
+
+  // How the device fares with a workload and so many examples; its fate is a draw of `number`,
+  // which with the same client occurs once.
+  DeviceTurn turn_of(std::uint64_t number, std::uint64_t client, double examples,
+                     const Workload& work) const;
+  // One client that is available and not busy, a draw of `number`; none when none is found.
+  std::optional<std::uint64_t> invite_one(
+      std::uint64_t number, double now_s,
+      const std::function<bool(std::uint64_t client)>& is_busy) const;
 
   // The cohort of a round that begins at virtual time now_s: clients drawn without replacement
   // among those that are available; the first `size` reports count, in order of arrival.

@@ -10,8 +10,8 @@ namespace inkling {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kNames = {"none", "central", "discrete_gaussian",
-                                                    "skellam"};
+constexpr std::array<std::string_view, 5> kNames = {"none", "central", "discrete_gaussian",
+                                                    "skellam", "tree"};
 
 }  // namespace
 
@@ -19,7 +19,7 @@ Result<NoisePlace> noise_place_from(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found != kNames.end()) return static_cast<NoisePlace>(found - kNames.begin());
   return fail(ErrorCode::kInvalidArgument, "noise '", name,
-              "': expected none, central, discrete_gaussian or skellam");
+              "': expected none, central, discrete_gaussian, skellam or tree");
 }
 
 void set_group_noise(const PrivacySpec& spec, secagg::Config& config) {
@@ -31,8 +31,29 @@ void set_group_noise(const PrivacySpec& spec, secagg::Config& config) {
 }
 
 double central_sigma(const PrivacySpec& spec, double clip_l2, std::size_t clients) {
-  if (spec.place != NoisePlace::kCentral) return 0;
+  if (spec.place != NoisePlace::kCentral && spec.place != NoisePlace::kTree) return 0;
   return spec.noise_multiplier * clip_l2 / static_cast<double>(clients);
+}
+
+TreeStep tree_step(std::uint64_t round) {
+  // A node ends where its number, in units of its size, does: for bit b of t, at t without the bits
+  // below b.
+  const auto nodes_of = [](std::uint64_t t) {
+    std::vector<std::uint64_t> nodes;
+    for (unsigned bit = 0; t >> bit != 0; ++bit)
+      if ((t >> bit & 1) != 0) nodes.push_back(std::uint64_t{bit} << 40 | t >> bit);
+    return nodes;
+  };
+  TreeStep step{.come = nodes_of(round), .go = nodes_of(round - 1)};
+  const auto in_both = [](const std::vector<std::uint64_t>& other) {
+    return [&other](std::uint64_t node) {
+      return std::find(other.begin(), other.end(), node) != other.end();
+    };
+  };
+  const std::vector<std::uint64_t> come = step.come;
+  std::erase_if(step.come, in_both(step.go));
+  std::erase_if(step.go, in_both(come));
+  return step;
 }
 
 Result<RoundNoise> RoundNoise::create(const PrivacySpec& spec, double sampling,
@@ -88,7 +109,11 @@ Result<void> RoundNoise::check_round(std::uint64_t round) const {
 Result<double> RoundNoise::epsilon(std::uint64_t rounds) const {
   if (spec_.place == NoisePlace::kNone || rounds == 0) return 0.0;
   privacy::Accountant account;
-  INK_CHECK_OK(account.add({mechanism_, rounds}));
+  if (spec_.place == NoisePlace::kTree) {
+    INK_CHECK_OK(account.add({privacy::Tree{spec_.noise_multiplier, rounds}, 1}));
+  } else {
+    INK_CHECK_OK(account.add({mechanism_, rounds}));
+  }
   INK_TRY(const privacy::Spent spent, account.spent(spec_.delta));
   return spent.epsilon;
 }

@@ -8,6 +8,7 @@
 
 #include <limits>
 #include <string_view>
+#include <vector>
 
 #include "federated/privacy/accountant.h"
 #include "federated/secagg/config.h"
@@ -18,14 +19,19 @@ enum class NoisePlace : std::uint8_t {
   kNone,
   kCentral,           // Gaussian, added to the sum by a server that is trusted with it
   kDiscreteGaussian,  // distributed: each client adds its share before masking
-  kSkellam            // the same
+  kSkellam,           // the same
+  // By a trusted server, on the sum of all rounds so far, as DP-FTRL does (Kairouz et al.,
+  // "Practical and Private (Deep) Learning Without Sampling or Shuffling", ICML 2021): each client
+  // takes part once, and sampling needs no credit.
+  kTree
 };
-// "none", "central", "discrete_gaussian" or "skellam".
+// "none", "central", "discrete_gaussian", "skellam" or "tree".
 Result<NoisePlace> noise_place_from(std::string_view name);
 
 struct PrivacySpec {
   NoisePlace place = NoisePlace::kNone;
   double noise_multiplier = 1.0;  // standard deviation of the sum's noise over the clipping norm
+  bool calibrated = false;        // instead: the least with which all rounds keep within epsilon
   double epsilon = std::numeric_limits<double>::infinity();  // budget
   double delta = 1e-6;
   bool amplified = true;
@@ -36,8 +42,16 @@ struct PrivacySpec {
 void set_group_noise(const PrivacySpec& spec, secagg::Config& config);
 
 // Standard deviation that a trusted server adds to a mean over `clients` updates of norm up to
-// clip_l2; 0 unless the place is kCentral.
+// clip_l2; 0 unless the place is kCentral or, for each node of the tree, kTree.
 double central_sigma(const PrivacySpec& spec, double clip_l2, std::size_t clients);
+
+// kTree. The noise of the sum of rounds 1..t is that of the nodes of a binary tree over the rounds
+// whose ranges make up 1..t, one for each bit of t: between two sums, these nodes come and those
+// go.
+struct TreeStep {
+  std::vector<std::uint64_t> come, go;  // numbers of nodes, each of which has a noise of its own
+};
+TreeStep tree_step(std::uint64_t round);  // from 1
 
 class RoundNoise {
  public:

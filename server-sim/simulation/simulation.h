@@ -46,6 +46,7 @@ struct GroupSpec {
   GroupRule rule = GroupRule::kMean;
   double hostile = 0;
   double norm_max = 1;
+  std::size_t root_examples = 100;  // fltrust: clean training examples that the server itself has
 };
 
 struct SimulationSpec {
@@ -69,6 +70,9 @@ struct SimulationData {
   const ExampleSet* train = nullptr;
   const ExampleSet* test = nullptr;  // null: nothing is evaluated
   const Partition* partition = nullptr;
+  // Of the test examples over the same clients, some of whom may have none; null: no client is
+  // evaluated with a model of its own.
+  const Partition* test_partition = nullptr;
 };
 
 struct RoundRecord {
@@ -78,6 +82,8 @@ struct RoundRecord {
   std::size_t examples = 0;  // trained on, all clients together
   double loss = 0;           // mean over the reporting clients' steps
   std::optional<Evaluation> evaluation = {};
+  // Of the clients' own models on their own test examples, where they have some.
+  std::optional<Evaluation> personal = {};
   std::uint64_t bytes_up = 0, bytes_down = 0;  // of the cohort: parameters, keys not counted
   double virtual_s = 0;                        // at the end of the round
   double epsilon = 0;                          // spent so far; measured with the evaluation
@@ -101,6 +107,7 @@ class Simulation {
 
   std::span<const float> parameters() const;
   Sha256Digest model_digest() const;  // of the parameters' bytes
+  double noise_multiplier() const;    // 0 without noise
   std::uint64_t clients_trained() const;
   double training_seconds() const;  // wall time of local training and aggregation
 

@@ -75,11 +75,38 @@ def check_resume(runs, ranks):
     assert rounds == list(range(1, 401)), "metrics.jsonl has each round once"
 
 
+def check_budget(runs):
+    """A round beyond the budget is refused in one line, and what was played before it stays."""
+    out = runs.new_folder()
+    privacy = ("rounds=400", "privacy.noise=central", "privacy.noise_multiplier=1", "privacy.epsilon=0.7")
+    ended = subprocess.run(runs.command(out, 1, *privacy), check=False, capture_output=True, text=True)
+    assert ended.returncode != 0
+    lines = ended.stderr.strip().splitlines()
+    played = len((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    assert len(lines) == 1 and f"round {played + 1} would exceed epsilon 0.7" in lines[0], ended.stderr
+    assert 0 < played < 400 and not (out / "summary.json").exists()
+
+
+def check_sweep(runs):
+    """Runs side by side are those that run alone, and the report has a curve over the setting."""
+    short = ("rounds=4", "data.clients=200")
+    out = runs.new_folder()
+    command = [*runs.command(out, 1, *short), "--sweep", "local.rate=0.01,0.02,0.04", "--sweep", "seed=1,2", "--jobs", "3"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    for rate in ("0.01", "0.02", "0.04"):
+        for seed in ("1", "2"):
+            summary = json.loads((out / f"rate={rate},seed={seed}" / "summary.json").read_text(encoding="utf-8"))
+            assert summary["model_sha256"] == runs.model(1, *short, f"local.rate={rate}", f"seed={seed}"), (rate, seed)
+    assert "Accuracy by local.rate" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def main():
     inkling, mpirun = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(inkling, mpirun, pathlib.Path(folder))
         check_equal_models(runs, (2, 4) if mpirun else ())
+        check_budget(runs)
+        check_sweep(runs)
         for ranks in (1, 2) if mpirun else (1,):
             check_resume(runs, ranks)
     print(f"models equal on 1, 2 and 4 threads{' and ranks' if mpirun else ''}; a killed run resumed to the same model")

@@ -176,5 +176,25 @@ TEST(GroupMean, RefusesNonsense) {
   EXPECT_FALSE(parse_group_rule("geometric"));
 }
 
+// (1, 0) is the server's own. The honest group points there at 45 degrees, the poisoner the other
+// way and a hundred times as far; what is across counts for nothing.
+TEST(GroupMean, FlTrustWeighsByTheAngleToTheServersOwnUpdate) {
+  const std::vector<float> honest = {3, 3}, evil = {-100, 1}, across = {0, 50}, own = {1, 0};
+  const std::vector<GroupUpdate> groups = {{honest, 1}, {evil, 1}, {across, 1}};
+  const auto mean = group_mean(groups, {.rule = GroupRule::kFlTrust, .reference = own});
+  ASSERT_TRUE(mean) << mean.error().message;
+  EXPECT_NEAR((*mean)[0], std::sqrt(0.5), 1e-6);  // as long as the server's; float
+  EXPECT_NEAR((*mean)[1], std::sqrt(0.5), 1e-6);
+  const std::vector<GroupUpdate> both = {{honest, 1}, {own, 1}};
+  const auto weighed = group_mean(both, {.rule = GroupRule::kFlTrust, .reference = own}).value();
+  const double trust = std::sqrt(0.5);  // against 1
+  EXPECT_NEAR(weighed[0], (trust * trust + 1) / (trust + 1), 1e-6);
+  const auto nobody = group_mean(std::vector<GroupUpdate>{{evil, 1}},
+                                 {.rule = GroupRule::kFlTrust, .reference = own});
+  EXPECT_EQ(*nobody, (std::vector<float>{0, 0}));
+  EXPECT_EQ(group_mean(groups, {.rule = GroupRule::kFlTrust}).error().code,
+            ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace inkling

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "tests/simulation/synthetic.h"
 
 namespace inkling {
@@ -138,23 +140,32 @@ TEST(Simulation, FedNovaAndScaffoldBeginAsFedAvgWhereTheyShould) {
   }
 }
 
-TEST(Simulation, AMinorityOfSignFlippersRuinsTheMeanAndNotTheMedian) {
+TEST(Simulation, AMinorityOfPoisonersRuinsTheMeanAndNotTheRobustRules) {
   SmallWorld world;
-  world.partition = partition_uniform(world.train.size(), 30, 3).value();
-  world.spec.rounds = 10;
-  world.spec.cohort = {.size = 30};
-  world.spec.attack = {.kind = Attack::kSignFlip, .fraction = 0.2, .strength = 10};
-  world.spec.groups.size = 1;
-  const auto accuracy = [&](GroupRule rule) {
+  world.partition = partition_uniform(world.train.size(), 100, 3).value();
+  world.spec.rounds = 20;
+  world.spec.cohort = {.size = 100};
+  world.spec.groups.norm_max = 0.3;  // shorter than most honest updates, so that numbers decide
+  world.spec.groups.hostile = 0.3;
+  world.spec.groups.root_examples = 20;
+  const auto accuracy = [&](GroupRule rule, std::size_t group) {
     world.spec.groups.rule = rule;
-    world.spec.groups.hostile = 0.3;
+    world.spec.groups.size = group;
     Simulation simulation = world.make();
     return play_all(simulation, world.spec.rounds).back().evaluation->accuracy;
   };
-  EXPECT_LT(accuracy(GroupRule::kMean), 0.5);
-  EXPECT_GT(accuracy(GroupRule::kMedian), 0.8);
-  EXPECT_GT(accuracy(GroupRule::kTrimmedMean), 0.8);
-  EXPECT_GT(accuracy(GroupRule::kKrum), 0.8);
+  world.spec.attack = {.kind = Attack::kSignFlip, .fraction = 0.2, .strength = 10};
+  EXPECT_LT(accuracy(GroupRule::kMean, 1), 0.5);
+  EXPECT_LT(accuracy(GroupRule::kMean, 2), 0.5);
+  for (const GroupRule rule : {GroupRule::kMedian, GroupRule::kTrimmedMean, GroupRule::kKrum,
+                               GroupRule::kNormBound, GroupRule::kFlTrust}) {
+    EXPECT_GT(accuracy(rule, 1), 0.8) << group_rule_name(rule);
+  }
+  EXPECT_GT(accuracy(GroupRule::kMedian, 2), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kFlTrust, 2), 0.8);
+  world.spec.attack.kind = Attack::kNone;
+  EXPECT_GT(accuracy(GroupRule::kMean, 1), 0.8);
+  EXPECT_GT(accuracy(GroupRule::kFlTrust, 2), 0.8);
 }
 
 TEST(Simulation, SpendsItsPrivacyBudgetAndThenRefusesTheRound) {
@@ -167,9 +178,14 @@ TEST(Simulation, SpendsItsPrivacyBudgetAndThenRefusesTheRound) {
     Simulation simulation = world.make();
     double spent = 0;
     for (;;) {
+      const Sha256Digest before = simulation.model_digest();
       const auto round = simulation.play_round();
       if (!round) {
         EXPECT_EQ(round.error().code, ErrorCode::kResourceLimit) << round.error().message;
+        EXPECT_EQ(round.error().message.find('\n'), std::string::npos);
+        // Nobody was asked for anything.
+        EXPECT_EQ(simulation.model_digest(), before);
+        EXPECT_EQ(simulation.clients_trained(), 12 * simulation.rounds_played());
         break;
       }
       EXPECT_GT(round->epsilon, spent);
@@ -178,6 +194,85 @@ TEST(Simulation, SpendsItsPrivacyBudgetAndThenRefusesTheRound) {
     }
     EXPECT_GT(simulation.rounds_played(), 5u);
     EXPECT_GT(spent, 6);  // one round more would not have fitted
+  }
+}
+
+TEST(Simulation, CalibratedNoiseIsTheLeastThatLetsAllRoundsBePlayed) {
+  for (const NoisePlace place :
+       {NoisePlace::kCentral, NoisePlace::kDiscreteGaussian, NoisePlace::kSkellam}) {
+    SmallWorld world;
+    world.spec.rounds = 4;
+    world.spec.update.clip_l2 = 1;
+    world.spec.privacy = {
+        .place = place, .calibrated = true, .epsilon = 3, .delta = 1e-5, .amplified = false};
+    Simulation simulation = world.make();
+    RoundRecord last;
+    for (int i = 0; i < 4; ++i) {
+      const auto round = simulation.play_round();
+      ASSERT_TRUE(round) << int(place) << ": " << round.error().message;
+      last = *round;
+    }
+    EXPECT_LE(last.epsilon, 3);
+    EXPECT_GT(last.epsilon, 2.99);
+    EXPECT_EQ(simulation.play_round().error().code, ErrorCode::kResourceLimit);
+    world.spec.privacy.calibrated = false;
+    world.spec.privacy.noise_multiplier = 0.99 * simulation.noise_multiplier();
+    Simulation less = world.make();
+    for (int i = 0; i < 3; ++i) {
+      const auto round = less.play_round();
+      ASSERT_TRUE(round) << int(place) << ": " << round.error().message;
+    }
+    EXPECT_EQ(less.play_round().error().code, ErrorCode::kResourceLimit);
+  }
+}
+
+// After t rounds the model holds the noise of one node for each bit of t, not of t rounds.
+TEST(Simulation, TreeNoiseGrowsWithTheBitsOfTheRoundsAndEveryClientTakesPartOnce) {
+  SmallWorld world;
+  world.partition = partition_uniform(world.train.size(), 600, 3).value();
+  world.spec.rounds = 64;
+  world.spec.evaluate_every = 1;
+  world.spec.local.rate = 1e-9;  // the update is noise alone
+  world.spec.update.clip_l2 = 1;
+  world.spec.cohort = {.size = 9, .size_min = 9, .once = true};
+  world.spec.privacy = {.place = NoisePlace::kTree, .noise_multiplier = 9, .delta = 1e-5};
+  Simulation simulation = world.make();
+  const std::vector<float> before(simulation.parameters().begin(), simulation.parameters().end());
+  double epsilon = 0;
+  for (std::uint64_t t = 1; t <= 64; ++t) {
+    const auto round = simulation.play_round();
+    ASSERT_TRUE(round) << round.error().message;
+    EXPECT_GE(round->epsilon, epsilon);
+    epsilon = round->epsilon;
+    double square = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const double d = simulation.parameters()[i] - before[i];
+      square += d * d;
+    }
+    // 21 draws of deviation 9 * clip / 9 clients for each bit: the chi-square's 1e-6 tails.
+    const double mean = square / static_cast<double>(before.size()) / std::popcount(t);
+    EXPECT_GT(mean, 0.24) << t;
+    EXPECT_LT(mean, 3.1) << t;
+  }
+  world.spec.rounds = 67;  // of 9 clients: 603
+  EXPECT_EQ(Simulation::create(world.spec, world.data()).error().code, ErrorCode::kUnsupported);
+  world.spec.rounds = 64;
+  world.spec.cohort.once = false;
+  EXPECT_EQ(Simulation::create(world.spec, world.data()).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(Population, AsksNobodyTwiceWhereOnceIsWanted) {
+  for (const std::uint64_t count : {1u, 2u, 5u, 600u, 4097u}) {
+    std::vector<bool> seen(count);
+    std::size_t in_place = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t client = shuffled(7, count, i);
+      ASSERT_LT(client, count);
+      EXPECT_FALSE(seen[client]) << client;
+      seen[client] = true;
+      in_place += client == i ? 1 : 0;
+    }
+    EXPECT_LE(in_place, 9u) << count;  // one is expected, of whatever count
   }
 }
 
@@ -222,6 +317,23 @@ TEST(Simulation, RefusesBeforeTheFirstRoundWhatCanNeverWork) {
               s.groups.hostile = 0.2;
             }).find("krum"),
             std::string::npos);
+  EXPECT_NE(error([](auto& s) { s.groups.rule = GroupRule::kMedian; }).find("median of 1"),
+            std::string::npos);
+  EXPECT_NE(error([](auto& s) {
+              s.groups.rule = GroupRule::kFlTrust;
+              s.algorithm.name = "scaffold";
+            }).find("uploads something else"),
+            std::string::npos);
+  EXPECT_NE(error([](auto& s) {
+              s.privacy.place = NoisePlace::kCentral;
+              s.update.weigh_by_examples = true;
+            }).find("without noise"),
+            std::string::npos);
+  EXPECT_NE(error([](auto& s) {
+              s.privacy.place = NoisePlace::kCentral;
+              s.algorithm.name = "fedbuff";
+            }).find("amplified"),
+            std::string::npos);
 }
 
 TEST(Simulation, ReportsALossThatIsNoLongerFinite) {
@@ -265,7 +377,7 @@ class Nothing final : public Algorithm {
 TEST(Simulation, PlaysAnAlgorithmThatTheLibraryDoesNotKnow) {
   SmallWorld world;
   world.spec.algorithm.make = [](const AlgorithmSpec&, const AlgorithmContext& context,
-                                 ServerOptimizer optimizer) -> std::unique_ptr<Algorithm> {
+                                 ServerOptimizer optimizer) -> Result<std::unique_ptr<Algorithm>> {
     return std::make_unique<Nothing>(context, std::move(optimizer));
   };
   Simulation simulation = world.make();

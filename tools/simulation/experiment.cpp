@@ -3,11 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "autograd/data/fashion_mnist.h"
-#include "rerank/encoded_slate.h"
-#include "tools/datasets/camera.h"
-#include "tools/datasets/margarine.h"
-
 namespace inkling::tools {
 
 namespace {
@@ -25,6 +20,18 @@ Result<void> read_count(TomlReader& reader, std::string_view key, T& value) {
 Result<void> read_algorithm(TomlReader& reader, AlgorithmSpec& algorithm) {
   reader.read("algorithm.name", algorithm.name);
   reader.read("algorithm.mu", algorithm.mu);
+  reader.read("algorithm.personal", algorithm.personal);
+  INK_CHECK_OK(read_count(reader, "algorithm.head_epochs", algorithm.head_epochs));
+  INK_CHECK_OK(read_count(reader, "algorithm.local_rounds", algorithm.local_rounds));
+  reader.read("algorithm.personal_rate", algorithm.personal_rate);
+  INK_CHECK_OK(read_count(reader, "algorithm.concurrency", algorithm.concurrency));
+  reader.read("algorithm.staleness_max", algorithm.staleness_max);
+  reader.read("algorithm.clip_initial", algorithm.clip_initial);
+  reader.read("algorithm.clip_quantile", algorithm.clip_quantile);
+  reader.read("algorithm.clip_rate", algorithm.clip_rate);
+  reader.read("algorithm.keep", algorithm.keep);
+  INK_CHECK_OK(read_count(reader, "algorithm.sketch_rows", algorithm.sketch_rows));
+  INK_CHECK_OK(read_count(reader, "algorithm.sketch_columns", algorithm.sketch_columns));
   ServerOptimizerSpec& server = algorithm.server;
   reader.read("algorithm.server_rate", server.rate);
   reader.read("algorithm.server_momentum", server.momentum);
@@ -43,6 +50,7 @@ Result<void> read_cohort(TomlReader& reader, SimulationSpec& spec) {
   INK_CHECK_OK(read_count(reader, "cohort.size_min", cohort.size_min));
   reader.read("cohort.over_selection", cohort.over_selection);
   reader.read("cohort.deadline_s", cohort.deadline_s);
+  reader.read("cohort.once", cohort.once);
   DeviceSpec& devices = spec.devices;
   reader.read("devices.enabled", devices.enabled);
   reader.read("devices.examples_per_s", devices.examples_per_s);
@@ -74,6 +82,7 @@ Result<void> read_aggregation(TomlReader& reader, SimulationSpec& spec) {
   INK_TRY(spec.groups.rule, parse_group_rule(rule));
   reader.read("aggregation.hostile", spec.groups.hostile);
   reader.read("aggregation.norm_max", spec.groups.norm_max);
+  INK_CHECK_OK(read_count(reader, "aggregation.root_examples", spec.groups.root_examples));
   return {};
 }
 
@@ -82,6 +91,7 @@ Result<void> read_privacy(TomlReader& reader, PrivacySpec& privacy) {
   reader.read("privacy.noise", place);
   INK_TRY(privacy.place, noise_place_from(place));
   reader.read("privacy.noise_multiplier", privacy.noise_multiplier);
+  reader.read("privacy.calibrated", privacy.calibrated);
   reader.read("privacy.epsilon", privacy.epsilon);
   reader.read("privacy.delta", privacy.delta);
   reader.read("privacy.amplified", privacy.amplified);
@@ -96,92 +106,6 @@ void read_data(TomlReader& reader, DataSpec& data) {
   reader.read("data.alpha", data.alpha);
   reader.read("data.shards", data.shards);
   reader.read("data.path", data.path);
-}
-
-// Mean and standard deviation of Fashion-MNIST's training pixels, in units of a byte.
-constexpr float kPixelMean = 72.94f, kPixelDeviation = 90.02f;
-
-Result<ExampleSet> pictures(DataSplit split, const Path& folder) {
-  INK_TRY(LabelledImages data, load_fashion_mnist(split, folder));
-  std::vector<std::uint32_t> labels(data.labels.begin(), data.labels.end());
-  const Images& images = data.images;
-  const Shape features = {static_cast<std::int64_t>(images.height),
-                          static_cast<std::int64_t>(images.width), 1};
-  return ExampleSet::from_pixels(features, std::move(data.images.pixels), kPixelMean,
-                                 kPixelDeviation, std::move(labels),
-                                 static_cast<std::uint32_t>(kFashionMnistClasses.size()));
-}
-
-// Slates of one size as examples: features [alternatives, width], label = the chosen one.
-struct Slates {
-  std::vector<float> values;
-  std::vector<std::uint32_t> labels, owner;
-  std::size_t alternatives = 0;
-
-  Result<void> append(const Slate& slate, const FeatureSchema& schema, std::uint32_t person) {
-    INK_TRY(const EncodedSlate encoded, encode_slate(slate, schema));
-    if (encoded.chosen.size() != 1) {
-      return fail(ErrorCode::kUnsupported, "a slate with ", encoded.chosen.size(),
-                  " choices, expected one");
-    }
-    if (alternatives == 0) alternatives = encoded.alternatives;
-    if (encoded.alternatives != alternatives) {
-      return fail(ErrorCode::kUnsupported, "slates of ", alternatives, " and of ",
-                  encoded.alternatives, " alternatives in one data set");
-    }
-    values.insert(values.end(), encoded.features.begin(), encoded.features.end());
-    labels.push_back(static_cast<std::uint32_t>(encoded.chosen[0]));
-    owner.push_back(person);
-    return {};
-  }
-
-  Result<ExampleSet> examples(const FeatureSchema& schema) {
-    const Shape features = {static_cast<std::int64_t>(alternatives),
-                            static_cast<std::int64_t>(schema.width())};
-    return ExampleSet::from_values(features, std::move(values), std::move(labels),
-                                   static_cast<std::uint32_t>(alternatives));
-  }
-};
-
-struct TrainAndTest {
-  ExampleSet train, test;
-  std::vector<std::uint32_t> owner;  // of the training examples, where people own them
-};
-
-Result<TrainAndTest> choices(const ChoiceData& data) {
-  Slates train, test;
-  for (std::size_t p = 0; p < data.people.size(); ++p) {
-    const auto person = static_cast<std::uint32_t>(p);
-    for (const Slate& slate : data.people[p].train)
-      INK_CHECK_OK(train.append(slate, data.schema, person));
-    for (const Slate& slate : data.people[p].test)
-      INK_CHECK_OK(test.append(slate, data.schema, person));
-  }
-  std::vector<std::uint32_t> owner = train.owner;
-  INK_TRY(ExampleSet train_set, train.examples(data.schema));
-  INK_TRY(ExampleSet test_set, test.examples(data.schema));
-  return TrainAndTest{std::move(train_set), std::move(test_set), std::move(owner)};
-}
-
-Result<TrainAndTest> load_set(const DataSpec& spec) {
-  const auto path = [&](std::string_view packaged) {
-    return spec.path.empty() ? Path(packaged) : Path(spec.path);
-  };
-  if (spec.set == "fashion-mnist") {
-    INK_TRY(ExampleSet train, pictures(DataSplit::kTrain, path(kFashionMnistFolder)));
-    INK_TRY(ExampleSet test, pictures(DataSplit::kTest, path(kFashionMnistFolder)));
-    return TrainAndTest{std::move(train), std::move(test), {}};
-  }
-  if (spec.set == "camera") {
-    INK_TRY(const ChoiceData data, load_camera(path(kCameraFile)));
-    return choices(data);
-  }
-  if (spec.set == "margarine") {
-    INK_TRY(const ChoiceData data, load_margarine(path(kMargarineFile)));
-    return choices(data);
-  }
-  return fail(ErrorCode::kInvalidArgument, "data.set '", spec.set,
-              "': expected fashion-mnist, camera or margarine");
 }
 
 Result<PartitionPtr> make_partition(const DataSpec& spec, const TrainAndTest& sets,
@@ -200,10 +124,10 @@ Result<PartitionPtr> make_partition(const DataSpec& spec, const TrainAndTest& se
     return fail(ErrorCode::kInvalidArgument, "data.partition '", spec.partition,
                 "': expected uniform, dirichlet, shards, quantity, sampled or natural");
   }
-  if (sets.owner.empty())
+  if (sets.train_owner.empty())
     return fail(ErrorCode::kInvalidArgument, "data.partition natural: nobody owns the examples of ",
                 spec.set);
-  return partition_natural(sets.owner);
+  return partition_natural(sets.train_owner);
 }
 
 }  // namespace
@@ -232,12 +156,15 @@ Result<Experiment> read_experiment(TomlReader& reader) {
   return experiment;
 }
 
-Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
-                                                             std::uint64_t seed) {
-  INK_TRY(TrainAndTest sets, load_set(spec));
-  INK_TRY(PartitionPtr partition, make_partition(spec, sets, seed));
-  return std::make_unique<ExperimentData>(
-      ExperimentData{std::move(sets.train), std::move(sets.test), std::move(partition)});
+Result<ExperimentData> load_experiment_data(const DataSpec& spec, std::uint64_t seed,
+                                            DataSets& data_sets) {
+  INK_TRY(auto sets, data_sets.get(spec.set, spec.path));
+  INK_TRY(PartitionPtr partition, make_partition(spec, *sets, seed));
+  PartitionPtr test_partition;
+  if (spec.partition == "natural") {
+    INK_TRY(test_partition, partition_owned(sets->test_owner, partition->clients()));
+  }
+  return ExperimentData{std::move(sets), std::move(partition), std::move(test_partition)};
 }
 
 }  // namespace inkling::tools

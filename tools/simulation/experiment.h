@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "server-sim/simulation/simulation.h"
+#include "tools/simulation/data_sets.h"
 #include "tools/simulation/toml_reader.h"
 
 namespace inkling::tools {
 
 struct DataSpec {
-  std::string set = "fashion-mnist";  // fashion-mnist, camera, margarine
+  std::string set = "fashion-mnist";  // see load_data_set()
   std::string partition = "uniform";  // uniform, dirichlet, shards, quantity, sampled, natural
   std::uint64_t clients = 100;        // ignored by natural
   std::uint64_t examples = 60;        // a client, sampled
@@ -30,15 +31,18 @@ struct Experiment {
 // Reads every key and finishes the reader. kInvalidArgument names the key.
 Result<Experiment> read_experiment(TomlReader& reader);
 
-// Train and test examples and who has them. Not movable: the spans of SimulationData point inside.
+// Train and test examples and who has them.
 struct ExperimentData {
-  ExampleSet train, test;
-  PartitionPtr partition;
+  std::shared_ptr<const TrainAndTest> sets;  // of other runs as well
+  PartitionPtr partition, test_partition;    // the latter null unless people own the examples
   SimulationData view() const {
-    return {.train = &train, .test = &test, .partition = partition.get()};
+    return {.train = &sets->train,
+            .test = &sets->test,
+            .partition = partition.get(),
+            .test_partition = test_partition.get()};
   }
 };
-Result<std::unique_ptr<ExperimentData>> load_experiment_data(const DataSpec& spec,
-                                                             std::uint64_t seed);
+Result<ExperimentData> load_experiment_data(const DataSpec& spec, std::uint64_t seed,
+                                            DataSets& data_sets);
 
 }  // namespace inkling::tools

@@ -24,6 +24,14 @@ Json round_json(const RoundRecord& r) {
     json["accuracy"] = r.evaluation->accuracy;
     json["nll"] = r.evaluation->nll;
     json["epsilon"] = r.epsilon;
+    if (r.personal) {
+      json["personal_accuracy"] = r.personal->accuracy;
+      json["personal_nll"] = r.personal->nll;
+    }
+    if (r.evaluation->order) {
+      json["gauc"] = r.evaluation->order->gauc;
+      json["ndcg"] = r.evaluation->order->ndcg;
+    }
   }
   return json;
 }
@@ -89,20 +97,26 @@ Result<void> begin_folder(const RunSpec& spec, Simulation& simulation) {
 
 Json summary_json(const RunSpec& spec, const RunResult& result, const Simulation& simulation,
                   std::uint64_t bytes_up, const RoundRecord& last) {
-  return {{"schema_version", 1},
-          {"inkling", version_text()},
-          {"seed", spec.experiment.simulation.seed},
-          {"rounds", simulation.rounds_played()},
-          {"clients_trained", simulation.clients_trained()},
-          {"accuracy", result.final.accuracy},
-          {"nll", result.final.nll},
-          {"epsilon", last.epsilon},
-          {"virtual_hours", last.virtual_s / 3600},
-          {"bytes_up", bytes_up},
-          {"model_sha256", result.model_sha256},
-          {"clients_per_second", result.clients_per_second},
-          {"peak_rss_mb", result.peak_rss_mb},
-          {"seconds", result.seconds}};
+  Json json = {{"schema_version", 1},
+               {"inkling", version_text()},
+               {"seed", spec.experiment.simulation.seed},
+               {"rounds", simulation.rounds_played()},
+               {"clients_trained", simulation.clients_trained()},
+               {"accuracy", result.final.accuracy},
+               {"nll", result.final.nll},
+               {"epsilon", last.epsilon},
+               {"noise_multiplier", result.noise_multiplier},
+               {"virtual_hours", last.virtual_s / 3600},
+               {"bytes_up", bytes_up},
+               {"model_sha256", result.model_sha256},
+               {"clients_per_second", result.clients_per_second},
+               {"peak_rss_mb", result.peak_rss_mb},
+               {"seconds", result.seconds}};
+  if (result.personal) {
+    json["personal_accuracy"] = result.personal->accuracy;
+    json["personal_nll"] = result.personal->nll;
+  }
+  return json;
 }
 
 }  // namespace
@@ -126,6 +140,7 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
       return fail(ErrorCode::kIo, (spec.out / "metrics.jsonl").string(), ": could not be written");
     bytes_up += record.bytes_up;
     if (record.evaluation) result.final = *record.evaluation;
+    if (record.personal) result.personal = record.personal;
     on_round(record);
     result.rounds.push_back(std::move(record));
     const std::uint64_t every = spec.experiment.checkpoint_every;
@@ -137,8 +152,10 @@ Result<RunResult> run_experiment(const RunSpec& spec, const ExperimentData& data
   result.peak_rss_mb = peak_rss_mb();
   const auto trained = static_cast<double>(simulation.clients_trained() - trained_before);
   result.clients_per_second = trained / std::max(simulation.training_seconds(), 1e-9);
-  if (!is_writer) return result;
+  result.noise_multiplier = simulation.noise_multiplier();
   const RoundRecord last = result.rounds.empty() ? RoundRecord{} : result.rounds.back();
+  result.epsilon = last.epsilon;
+  if (!is_writer) return result;
   INK_CHECK_OK(write_text(spec.out / "trace.json", trace_json(result.rounds)));
   const auto parameters = simulation.parameters();
   INK_CHECK_OK(write_file(

@@ -24,9 +24,12 @@ struct RunSpec {
 };
 
 struct RunResult {
-  std::vector<RoundRecord> rounds;  // of this life
-  Evaluation final;                 // as last measured
+  std::vector<RoundRecord> rounds;          // of this life
+  Evaluation final;                         // as last measured
+  std::optional<Evaluation> personal = {};  // the same, of the clients' own models
   std::string model_sha256;
+  double epsilon = 0;           // spent
+  double noise_multiplier = 0;  // of what was spent on
   double clients_per_second = 0;
   double seconds = 0;
   double peak_rss_mb = 0;

@@ -1,5 +1,9 @@
 #include "tools/simulation/sweep.h"
 
+#include <algorithm>
+#include <mutex>
+#include <thread>
+
 namespace inkling::tools {
 
 namespace {
@@ -39,6 +43,30 @@ Result<std::vector<Variant>> expand_sweep(std::span<const std::string> sweeps) {
     variants = std::move(next);
   }
   return variants;
+}
+
+Result<void> run_in_parallel(std::size_t count, unsigned jobs,
+                             const std::function<Result<void>(std::size_t)>& run) {
+  std::mutex mutex;  // of what follows
+  std::size_t next = 0;
+  Result<void> outcome;
+  const auto work = [&] {
+    for (;;) {
+      std::unique_lock lock(mutex);
+      if (next == count || !outcome) return;
+      const std::size_t i = next++;
+      lock.unlock();
+      auto result = run(i);
+      lock.lock();
+      if (!result && outcome) outcome = std::move(result);
+    }
+  };
+  {
+    std::vector<std::jthread> crew;
+    for (std::size_t j = 1; j < std::min<std::size_t>(jobs, count); ++j) crew.emplace_back(work);
+    work();
+  }
+  return outcome;
 }
 
 }  // namespace inkling::tools

@@ -1,6 +1,7 @@
 #pragma once
 // A sweep: the combinations of values that settings take.
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,5 +20,10 @@ struct Variant {
 // sweeps: "KEY=A,B,...", each. The last one varies fastest. One nameless variant without sweeps.
 // kInvalidArgument: not of that form, or more than kVariantsMax combinations.
 Result<std::vector<Variant>> expand_sweep(std::span<const std::string> sweeps);
+
+// Calls run(i) for each i below `count`, in order, up to `jobs` at a time. Once one has failed none
+// begins, and its error is returned.
+Result<void> run_in_parallel(std::size_t count, unsigned jobs,
+                             const std::function<Result<void>(std::size_t)>& run);
 
 }  // namespace inkling::tools

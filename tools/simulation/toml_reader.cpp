@@ -168,6 +168,18 @@ void TomlReader::read(std::string_view key, std::vector<std::int64_t>& value) {
   for (const toml::node& element : *array) value.push_back(element.as_integer()->get());
 }
 
+void TomlReader::read(std::string_view key, std::vector<std::string>& value) {
+  const toml::node* node = state_->find(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  if (array == nullptr || !(array->empty() || array->is_homogeneous<std::string>())) {
+    state_->refuse(*node, key, "a list of strings");
+    return;
+  }
+  value.clear();
+  for (const toml::node& element : *array) value.push_back(element.as_string()->get());
+}
+
 Result<void> TomlReader::finish() const {
   INK_CHECK_OK(state_->status);
   std::vector<std::pair<std::string, const toml::node*>> leaves;

@@ -33,6 +33,7 @@ class TomlReader {
   void read(std::string_view key, std::uint64_t& value);  // 0..2^63 - 1
   void read(std::string_view key, std::string& value);
   void read(std::string_view key, std::vector<std::int64_t>& value);
+  void read(std::string_view key, std::vector<std::string>& value);
 
   // The latched error, or kInvalidArgument for the first key that nobody read.
   Result<void> finish() const;

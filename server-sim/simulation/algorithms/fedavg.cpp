@@ -18,8 +18,9 @@ class FedAvg final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fedavg(const AlgorithmSpec&, const AlgorithmContext& context,
-                                       ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_fedavg(const AlgorithmSpec&,
+                                               const AlgorithmContext& context,
+                                               ServerOptimizer optimizer) {
   return std::make_unique<FedAvg>(context, std::move(optimizer));
 }
 

@@ -37,8 +37,9 @@ class FedNova final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fednova(const AlgorithmSpec&, const AlgorithmContext& context,
-                                        ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_fednova(const AlgorithmSpec&,
+                                                const AlgorithmContext& context,
+                                                ServerOptimizer optimizer) {
   return std::make_unique<FedNova>(context, std::move(optimizer));
 }
 

@@ -22,8 +22,9 @@ class FedProx final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_fedprox(const AlgorithmSpec& spec, const AlgorithmContext& context,
-                                        ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_fedprox(const AlgorithmSpec& spec,
+                                                const AlgorithmContext& context,
+                                                ServerOptimizer optimizer) {
   return std::make_unique<FedProx>(spec, context, std::move(optimizer));
 }
 

@@ -42,8 +42,9 @@ class SignSgd final : public Algorithm {
 
 }  // namespace
 
-std::unique_ptr<Algorithm> make_signsgd(const AlgorithmSpec&, const AlgorithmContext& context,
-                                        ServerOptimizer optimizer) {
+Result<std::unique_ptr<Algorithm>> make_signsgd(const AlgorithmSpec&,
+                                                const AlgorithmContext& context,
+                                                ServerOptimizer optimizer) {
   return std::make_unique<SignSgd>(context, std::move(optimizer));
 }
 

@@ -11,6 +11,7 @@
 #include "tools/datasets/camera.h"
 #include "tools/datasets/margarine.h"
 #include "tools/datasets/movielens.h"
+#include "tools/datasets/student_ratings.h"
 
 namespace inkling {
 namespace {
@@ -211,6 +212,36 @@ TEST_F(RealData, AnotherFileIsRefusedByName) {
               HasSubstr("apt install r-cran-dslabs"));
   EXPECT_THAT(load_camera(Path(kMargarineFile)).error().message, HasSubstr("no member camera"));
   EXPECT_THAT(load_margarine(Path(kCameraFile)).error().message, HasSubstr("no member margarine"));
+}
+
+// Figures of the survey as lme4 describes it.
+TEST(StudentRatings, AreThoseOfTheSurvey) {
+  const auto data = load_student_ratings();
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->ratings.size(), 73'421u);
+  EXPECT_EQ(data->students, 2'972u);
+  EXPECT_EQ(data->width, 1128u + 4 + 6 + 2 + 14);
+  std::array<std::size_t, kStudentRatingMax> counts{};
+  std::size_t students = 0;
+  for (std::size_t i = 0; i < data->ratings.size(); ++i) {
+    const StudentRating& rating = data->ratings[i];
+    ++counts.at(rating.value - 1);
+    students += i == 0 || rating.student != data->ratings[i - 1].student ? 1 : 0;
+    for (std::size_t c = 1; c < rating.columns.size(); ++c)
+      ASSERT_LT(rating.columns[c - 1], rating.columns[c]) << i;
+    ASSERT_LT(rating.columns.back(), data->width);
+  }
+  EXPECT_EQ(students, data->students);
+  EXPECT_EQ(counts, (std::array<std::size_t, 5>{10'186, 12'951, 17'609, 16'921, 15'754}));
+  const StudentRating& first = data->ratings[0];  // of lecturer 1002, level 525, department 2
+  EXPECT_EQ(first.value, 5u);
+  EXPECT_EQ(first.columns, (std::array<std::uint32_t, 5>{524, 1128, 1133, 1138, 1153}));
+}
+
+TEST(StudentRatings, AMissingFileNamesThePackage) {
+  const auto missing = load_student_ratings("/nowhere/Rdata");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().message, HasSubstr("apt install r-cran-lme4"));
 }
 
 }  // namespace
