@@ -15,7 +15,7 @@ namespace {
 using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
-constexpr std::int8_t kFloat = 0, kHalf = 1, kInt32 = 2, kInt8 = 9;
+constexpr std::int8_t kFloat = 0, kHalf = 1, kInt32 = 2, kBool = 6, kInt8 = 9;
 
 struct TensorText {
   std::vector<std::int32_t> shape;
@@ -40,42 +40,56 @@ Bytes raw(std::initializer_list<T> values) {
   return bytes;
 }
 
-// A model with one graph; tensor i is named "t<i>". Old files have the op's code in another field.
-Bytes model_of(const std::vector<TensorText>& tensors, const std::vector<OpText>& ops,
-               std::vector<std::int32_t> inputs, std::vector<std::int32_t> outputs,
-               bool old_code = false) {
+struct GraphText {
+  std::vector<TensorText> tensors;  // tensor i is named "t<i>"
+  std::vector<OpText> ops;
+  std::vector<std::int32_t> inputs, outputs;
+};
+
+// Old files have the op's code in another field.
+Bytes model_of(const std::vector<GraphText>& graphs, bool old_code = false) {
   FlatBufferBuilder b;
   std::vector<Offset<tflite::Buffer>> buffers = {tflite::CreateBuffer(b)};
-  std::vector<Offset<tflite::Tensor>> made;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const TensorText& t = tensors[i];
-    std::uint32_t buffer = 0;
-    if (!t.data.empty()) {
-      buffer = static_cast<std::uint32_t>(buffers.size());
-      buffers.push_back(tflite::CreateBufferDirect(b, &t.data));
-    }
-    Offset<tflite::QuantizationParameters> quantization;
-    if (!t.scales.empty())
-      quantization = tflite::CreateQuantizationParametersDirect(b, &t.scales, &t.zeros, t.axis);
-    Offset<tflite::SparsityParameters> sparsity;
-    if (t.sparsity) sparsity = t.sparsity(b);
-    made.push_back(tflite::CreateTensorDirect(b, &t.shape, t.type, buffer, concat("t", i).c_str(),
-                                              quantization, false, sparsity));
-  }
   std::vector<Offset<tflite::OperatorCode>> codes;
-  std::vector<Offset<tflite::Operator>> operators;
-  for (const OpText& op : ops) {
-    codes.push_back(tflite::CreateOperatorCode(b, static_cast<std::int8_t>(std::min(op.code, 127)),
-                                               0, 1, old_code ? 0 : op.code));
-    Offset<tflite::Opaque> options;
-    if (op.options) options = Offset<tflite::Opaque>(op.options(b).o);
-    operators.push_back(tflite::CreateOperatorDirect(
-        b, static_cast<std::uint32_t>(codes.size() - 1), &op.inputs, &op.outputs, 1, options));
+  std::vector<Offset<tflite::SubGraph>> subgraphs;
+  for (const GraphText& graph : graphs) {
+    std::vector<Offset<tflite::Tensor>> made;
+    for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
+      const TensorText& t = graph.tensors[i];
+      std::uint32_t buffer = 0;
+      if (!t.data.empty()) {
+        buffer = static_cast<std::uint32_t>(buffers.size());
+        buffers.push_back(tflite::CreateBufferDirect(b, &t.data));
+      }
+      Offset<tflite::QuantizationParameters> quantization;
+      if (!t.scales.empty())
+        quantization = tflite::CreateQuantizationParametersDirect(b, &t.scales, &t.zeros, t.axis);
+      Offset<tflite::SparsityParameters> sparsity;
+      if (t.sparsity) sparsity = t.sparsity(b);
+      made.push_back(tflite::CreateTensorDirect(b, &t.shape, t.type, buffer, concat("t", i).c_str(),
+                                                quantization, false, sparsity));
+    }
+    std::vector<Offset<tflite::Operator>> operators;
+    for (const OpText& op : graph.ops) {
+      codes.push_back(tflite::CreateOperatorCode(
+          b, static_cast<std::int8_t>(std::min(op.code, 127)), 0, 1, old_code ? 0 : op.code));
+      Offset<tflite::Opaque> options;
+      if (op.options) options = Offset<tflite::Opaque>(op.options(b).o);
+      operators.push_back(tflite::CreateOperatorDirect(
+          b, static_cast<std::uint32_t>(codes.size() - 1), &op.inputs, &op.outputs, 1, options));
+    }
+    subgraphs.push_back(
+        tflite::CreateSubGraphDirect(b, &made, &graph.inputs, &graph.outputs, &operators));
   }
-  const std::vector<Offset<tflite::SubGraph>> graphs = {
-      tflite::CreateSubGraphDirect(b, &made, &inputs, &outputs, &operators)};
-  b.Finish(tflite::CreateModelDirect(b, 3, &codes, &graphs, "test", &buffers), "TFL3");
+  b.Finish(tflite::CreateModelDirect(b, 3, &codes, &subgraphs, "test", &buffers), "TFL3");
   return {b.GetBufferPointer(), b.GetBufferPointer() + b.GetSize()};
+}
+
+Bytes model_of(std::vector<TensorText> tensors, std::vector<OpText> ops,
+               std::vector<std::int32_t> inputs, std::vector<std::int32_t> outputs,
+               bool old_code = false) {
+  return model_of({{std::move(tensors), std::move(ops), std::move(inputs), std::move(outputs)}},
+                  old_code);
 }
 
 Offset<void> activation(FlatBufferBuilder& b, std::int8_t kind) {
@@ -222,6 +236,55 @@ TEST(Tflite, InterpolatesBetweenPixels) {
   EXPECT_EQ(resized(false, false), (std::vector<float>{0, 6, 12, 12}));
   EXPECT_EQ(resized(true, false), (std::vector<float>{0, 4, 8, 12}));
   EXPECT_EQ(resized(false, true), (std::vector<float>{0, 3, 9, 12}));
+}
+
+// y = then(x) if x > 1 else else(x); the branches are other subgraphs.
+Bytes branching(GraphText then_graph, GraphText else_graph) {
+  const OpText greater{61, {0, 1}, {2}};
+  const OpText branch{118, {2, 0}, {3}, [](FlatBufferBuilder& b) {
+                        return tflite::CreateIfOptions(b, 1, 2).Union();
+                      }};
+  return model_of(
+      {{{{{1}}, {{1}, kFloat, raw<float>({1})}, {{1}, kBool}, {{1}}}, {greater, branch}, {0}, {3}},
+       std::move(then_graph),
+       std::move(else_graph)});
+}
+
+GraphText unary_graph(std::int32_t code, std::int32_t size = 1) {
+  return {{{{size}}, {{size}}}, {{code, {0}, {1}}}, {0}, {1}};
+}
+
+TEST(Tflite, ChoosesBetweenTheResultsOfBranches) {
+  const Bytes bytes = branching(unary_graph(59), {{{{1}}}, {}, {0}, {0}});  // NEG, or as it is
+  EXPECT_EQ(run(bytes, "t3", {3}), std::vector<float>{-3});
+  EXPECT_EQ(run(bytes, "t3", {0.5}), std::vector<float>{0.5});
+}
+
+TEST(Tflite, RefusesBranchesThatDoNotFit) {
+  const auto refused = [](GraphText then_graph, GraphText else_graph) {
+    const auto model = import_model(branching(std::move(then_graph), std::move(else_graph)));
+    EXPECT_FALSE(model);
+    return model ? ErrorCode::kIo : model.error().code;
+  };
+  const GraphText longer = {
+      {{{1}}, {{2}, kFloat, raw<float>({1, 2})}, {{2}}},
+      {{0, {0, 1}, {2}, [](FlatBufferBuilder& b) { return activation(b, 0); }}},
+      {0},
+      {2}};
+  EXPECT_EQ(refused(unary_graph(59), longer), ErrorCode::kUnsupported);
+  GraphText two = unary_graph(59);
+  two.inputs = {0, 0};
+  EXPECT_EQ(refused(two, unary_graph(59)), ErrorCode::kCorrupt);
+  // A subgraph that calls itself, and would four times at each level.
+  GraphText endless = {{{{1}, kBool}, {{1}, kBool}}, {}, {0}, {1}};
+  for (int i = 0; i < 4; ++i) {
+    endless.ops.push_back({118, {0, 0}, {1}, [](FlatBufferBuilder& b) {
+                             return tflite::CreateIfOptions(b, 0, 0).Union();
+                           }});
+  }
+  const auto model = import_model(model_of({endless}));
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, ErrorCode::kResourceLimit);
 }
 
 TEST(Tflite, NamesAnOpThatItDoesNotKnow) {
