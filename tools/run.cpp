@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstring>
 #include <memory>
 
 #include "convert/tflite/import.h"
@@ -20,30 +19,13 @@ struct RunSpec {
   unsigned threads = 1;
 };
 
-using onnx_import::NamedTensor;
-
 Result<std::vector<NamedTensor>> run_model(const RunSpec& spec, const Model& model,
                                            std::span<const NamedTensor> inputs) {
   INK_TRY(Session session, Session::create(model.graph, {.threads = spec.threads}));
   if (inputs.size() != model.graph.inputs().size())
     return fail(ErrorCode::kInvalidArgument, inputs.size(), " inputs given, the model takes ",
                 model.graph.inputs().size());
-  for (const NamedTensor& input : inputs) {
-    INK_TRY(const TensorView view, session.input(input.name));
-    if (view.spec != input.tensor.spec())
-      return fail(ErrorCode::kInvalidArgument, "input '", input.name, "' is ", view.spec,
-                  ", given ", input.tensor.spec());
-    if (view.spec.bytes() > 0) std::memcpy(view.data, input.tensor.raw(), view.spec.bytes());
-  }
-  session.run();
-  std::vector<NamedTensor> outputs;
-  for (const NamedValue& output : model.graph.outputs()) {
-    INK_TRY(const TensorView view, session.output(output.name));
-    Tensor copy = Tensor::zeros(view.spec);
-    if (view.spec.bytes() > 0) std::memcpy(copy.view().data, view.data, view.spec.bytes());
-    outputs.push_back({output.name, std::move(copy)});
-  }
-  return outputs;
+  return run_named(session, inputs);
 }
 
 Result<std::vector<NamedTensor>> run_model_file(const RunSpec& spec,

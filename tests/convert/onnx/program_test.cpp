@@ -7,7 +7,6 @@
 namespace inkling {
 namespace {
 
-using onnx_import::NamedTensor;
 using onnx_import::Program;
 
 std::vector<float> numbers(const NamedTensor& tensor) {
