@@ -238,8 +238,11 @@ Result<std::optional<Quantization>> quantization_of(const tflite::Tensor& tensor
   INK_TRY(const Shape shape, shape_of(tensor));
   Quantization q;
   q.scales.assign(parameters->scale()->begin(), parameters->scale()->end());
-  if (parameters->zero_point() != nullptr)
-    q.zero_points.assign(parameters->zero_point()->begin(), parameters->zero_point()->end());
+  if (const auto* zeros = parameters->zero_point(); zeros != nullptr && zeros->size() > 0) {
+    // The verifier lets vectors of eight-byte numbers through that lie at any multiple of four.
+    q.zero_points.resize(zeros->size());
+    std::memcpy(q.zero_points.data(), zeros->Data(), zeros->size() * sizeof(std::int64_t));
+  }
   q.zero_points.resize(q.scales.size(), q.zero_points.size() == 1 ? q.zero_points[0] : 0);
   const std::int32_t axis = parameters->quantized_dimension();
   const bool channels = q.scales.size() > 1;

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 INKLING, RECORDED, NODE_MODULES = "", pathlib.Path(), pathlib.Path()
 
@@ -68,6 +69,21 @@ class Models(unittest.TestCase):
         self.assertLess(by_pass["fold_scales"]["mul"], -30)  # its batch norms fold away
         self.assertLess(by_pass["fuse"]["clamp"], -10)
         self.assertIn("fuse: ", self.good("inspect", model, "--shape", "x=1,3,48,192", "--passes"))
+
+    def test_inspect_draws_the_graph(self):
+        model = RECORDED / "@gutenye.ocr-models.ch_ppocr_mobile_v2.0_cls_infer" / "model.onnx"
+        page, picture = self.at / "graph.html", self.at / "graph.svg"
+        for file in (page, picture):
+            self.good("inspect", model, "--shape", "x=1,3,48,192", "--graph", file)
+        drawn = xml.etree.ElementTree.fromstring(picture.read_text())
+        words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        steps = json.loads(self.good("inspect", model, "--shape", "x=1,3,48,192", "--json"))["steps"]
+        self.assertEqual(sum(step["op"] == "conv2d" for step in steps), words.count("conv2d"))
+        self.assertIn("input x", words)
+        self.assertIn(picture.read_text(), page.read_text())
+        self.assertNotRegex(page.read_text(), r"<script|<link|src=")
+        bad = run("inspect", model, "--shape", "x=1,3,48,192", "--graph", self.at / "graph.png")
+        self.assertEqual((2, "", 1), (bad.returncode, bad.stdout, bad.stderr.count("\n")))
 
     def both_forms(self, name, entry, dims, size):
         """The outputs of a network in ONNX and in TensorFlow Lite, on the same numbers."""

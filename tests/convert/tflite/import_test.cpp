@@ -135,7 +135,7 @@ TEST(Tflite, NamesAnOpThatItDoesNotKnow) {
 TEST(Tflite, SurvivesChangedBytes) {
   const Bytes good = dense_model(false);
   for (std::size_t at = 0; at < good.size(); ++at) {
-    for (const int flip : {0x01, 0x80, 0xff}) {
+    for (const int flip : {0x01, 0x04, 0x80, 0xff}) {
       Bytes bad = good;
       bad[at] = static_cast<std::uint8_t>(bad[at] ^ flip);
       const auto model = import_model(bad);
