@@ -48,7 +48,9 @@ Result<NamedTensor> read_picture(const Model& model, const std::string& name, co
   INK_TRY(const Bytes bytes, read_file(path, kPictureFileBytesMax));
   auto picture = decode_picture(bytes, input.size.channels);
   if (!picture) return fail_within(std::move(picture).error(), path.string());
-  const Picture fitted = resize(*picture, input.size.height, input.size.width);
+  const Picture fitted = picture->size == input.size
+                             ? std::move(*picture)
+                             : resize(*picture, input.size.height, input.size.width);
   NamedTensor tensor{name, Tensor::zeros(model.graph.spec(model.graph.inputs()[0]))};
   input.fill(fitted.pixels, tensor.tensor.mutable_data<float>());
   return tensor;
