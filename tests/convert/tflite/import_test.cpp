@@ -57,6 +57,22 @@ TEST(Tflite, ReadsSparseBlocks) {
             (std::vector<float>{0, 0, 0, 0, 8, 0, 9, 0}));
 }
 
+// Two thousand million empty rows in a tensor of twelve numbers.
+TEST(Tflite, RefusesASparseTreeThatIsLargerThanItsTensor) {
+  const auto sparsity = [](FlatBufferBuilder& b) {
+    const std::vector<std::int32_t> order = {0, 1};
+    const std::vector<Offset<tflite::DimensionMetadata>> dimensions = {
+        tflite::CreateDimensionMetadata(b, 0, 2'000'000'000),
+        tflite::CreateDimensionMetadata(b, 0, 0)};
+    return tflite::CreateSparsityParametersDirect(b, &order, nullptr, &dimensions);
+  };
+  const auto model = import_model(
+      model_of({{{3, 4}}, {{3, 4}, kFloat, raw<float>({5}), {}, {}, 0, sparsity}, {{3, 4}}},
+               {{124, {1}, {2}}}, {0}, {2}));
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, ErrorCode::kCorrupt);
+}
+
 // Activations in eight bits: what comes out is a multiple of the scale, within the type.
 TEST(Tflite, RoundsActivationsToTheirScale) {
   const Bytes bytes = rounding_model();
