@@ -10,6 +10,7 @@
 #include "runtime/session.h"
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/graph_picture.h"
 #include "tools/model_source.h"
 
 namespace inkling::tools {
@@ -17,6 +18,7 @@ namespace {
 
 struct InspectSpec {
   ModelSource source;
+  Path graph;
   bool json = false, passes = false;
 };
 
@@ -104,6 +106,16 @@ void print_passes(const nlohmann::ordered_json& rows, std::ostream& out) {
   }
 }
 
+Result<void> write_picture(const InspectSpec& spec, const Graph& graph) {
+  const Path extension = spec.graph.extension();
+  if (extension != ".svg" && extension != ".html")
+    return fail(ErrorCode::kInvalidArgument, spec.graph.string(), ": expected .svg or .html");
+  INK_TRY(const std::string svg, draw_svg(graph));
+  const std::string text =
+      extension == ".svg" ? svg : as_html(svg, spec.source.model.filename().string());
+  return write_file(spec.graph, as_bytes(text));
+}
+
 Result<void> inspect(const InspectSpec& spec, Console& console) {
   INK_TRY(const Model model, load_model(spec.source));
   if (spec.passes) {
@@ -116,6 +128,7 @@ Result<void> inspect(const InspectSpec& spec, Console& console) {
     return {};
   }
   INK_TRY(const Session session, Session::create(model.graph));
+  if (!spec.graph.empty()) INK_CHECK_OK(write_picture(spec, session.graph()));
   const auto description = describe(model, session);
   if (spec.json) {
     console.out() << description.dump(2) << "\n";
@@ -132,6 +145,8 @@ void add_inspect(CLI::App& root, Action& chosen) {
   CLI::App* app = root.add_subcommand("inspect", "Show what a model holds and how it would run");
   add_model_options(*app, spec->source, "Model file or ONNX model");
   app->add_flag("--passes", spec->passes, "Show what each pass does to the graph instead");
+  app->add_option("--graph", spec->graph, "Draw the graph as it would run")
+      ->type_name("FILE.svg|FILE.html");
   app->add_flag("--json", spec->json, "Print one JSON object");
   app->callback(
       [&chosen, spec] { chosen = [spec](Console& console) { return inspect(*spec, console); }; });

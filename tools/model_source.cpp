@@ -49,12 +49,12 @@ bool is_model_file(ByteSpan bytes) {
   return kModelMagic.starts_with(as_text(bytes.first(std::min(bytes.size(), kModelMagic.size()))));
 }
 
-Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option) {
+Result<NamedTensor> read_named(const std::string& text, const char* option) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
     return fail(ErrorCode::kInvalidArgument, option, " ", text, ": expected NAME=FILE.npy");
   INK_TRY(Tensor tensor, read_npy(text.substr(equals + 1)));
-  return onnx_import::NamedTensor{text.substr(0, equals), std::move(tensor)};
+  return NamedTensor{text.substr(0, equals), std::move(tensor)};
 }
 
 Result<Model> load_model(const ModelSource& source) {

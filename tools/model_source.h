@@ -28,7 +28,7 @@ Result<Model> load_model(const ModelSource& source);
 bool is_model_file(ByteSpan bytes);  // or the beginning of one that was cut short
 
 // "NAME=FILE.npy", read.
-Result<onnx_import::NamedTensor> read_named(const std::string& text, const char* option);
+Result<NamedTensor> read_named(const std::string& text, const char* option);
 
 // Numbers to time a model with: floats in [-1, 1), the same at each call, zeros elsewhere.
 Tensor sample_input(const TensorSpec& spec, std::uint64_t seed);

@@ -78,9 +78,12 @@ ValueId negative(Graph& g, ValueId x) {
 }
 ValueId reciprocal(Graph& g, ValueId x) { return div(g, scalar_like(g, x, 1.0), x); }
 ValueId below(Graph& g, ValueId x) { return clamp(g, x, -kInfinity, 0.0); }
-// ln(1 + e^x), without overflow: max(x, 0) + ln(1 + e^-|x|)
+// ln(1 + e^x), without overflow: x / 2 + |x| / 2 + ln(1 + e^-|x|). With max(x, 0) for the first
+// term the slope at 0 would come out as 0.
 ValueId softplus(Graph& g, ValueId x) {
-  return add(g, relu(g, x), log(g, shift(g, exp(g, neg(g, abs(g, x))), 1.0)));
+  const ValueId size = abs(g, x);
+  const ValueId bend = log(g, shift(g, exp(g, neg(g, size)), 1.0));
+  return add(g, add(g, scale(g, x, 0.5), scale(g, size, 0.5)), bend);
 }
 ValueId softsign(Graph& g, ValueId x) { return div(g, x, shift(g, abs(g, x), 1.0)); }
 ValueId is_nan(Graph& g, ValueId x) { return logical_not(g, equal(g, x, x)); }

@@ -1,6 +1,9 @@
 // ONNX control flow. A plan has no branches: the branch that a known condition chooses is imported
 // in place, loops are unrolled. A condition or trip count that depends on an input is known once
-// the model is specialised to that input's value (convert/onnx/program.h).
+// the model is specialised to that input's value (convert/onnx/program.h); a condition that depends
+// on floats chooses between the results of both branches.
+
+#include <algorithm>
 
 #include "convert/onnx/products.h"
 
@@ -17,7 +20,47 @@ Result<bool> known_flag(NodeReader& n, const Imported& value) {
   return tensor->data<bool>()[0];
 }
 
+// Both branches, and the condition chooses between what they give: when that depends on floats,
+// which are rarely the same twice. Other inputs (a sample rate, a flag) choose a branch, and with
+// it a plan. Nothing when the branches give different kinds of things.
+Result<std::optional<std::vector<ValueId>>> both_branches(NodeReader& n, ValueId condition) {
+  const auto* yes = n.attribute("then_branch");
+  const auto* no = n.attribute("else_branch");
+  if (!yes || !no) return n.corrupt("a branch is missing");
+  INK_TRY(const auto a, n.importer().call(yes->g(), {}));
+  INK_TRY(const auto b, n.importer().call(no->g(), {}));
+  if (a.size() != b.size())
+    return n.corrupt("branches of ", a.size(), " and ", b.size(), " outputs");
+  Graph& g = n.graph();
+  std::vector<ValueId> chosen;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].tensor == kNoValue || b[i].tensor == kNoValue ||
+        g.spec(a[i].tensor) != g.spec(b[i].tensor))
+      return std::nullopt;
+    chosen.push_back(where(g, reshape(g, condition, Shape{}), a[i].tensor, b[i].tensor));
+  }
+  return chosen;
+}
+
+bool depends_on_floats(const Graph& g, const std::set<std::string>& inputs) {
+  return std::any_of(inputs.begin(), inputs.end(), [&](const std::string& name) {
+    return is_float(g.spec(g.find_input(name)).dtype);
+  });
+}
+
 Result<void> if_op(NodeReader& n) {
+  INK_TRY(const ValueId chooser, n.tensor(0));
+  std::set<std::string> inputs;
+  INK_TRY(const Tensor* known, n.importer().known(chooser, inputs));
+  if (!known && n.shape(chooser).elements() == 1 && depends_on_floats(n.graph(), inputs)) {
+    const auto results = both_branches(n, chooser);
+    if (!results || !*results) n.importer().need(inputs);
+    INK_CHECK_OK(results);
+    if (*results) {
+      for (std::size_t i = 0; i < (*results)->size(); ++i) INK_CHECK_OK(n.yield(i, (**results)[i]));
+      return {};
+    }
+  }
   INK_TRY(const auto condition, n.integers(0));
   if (condition.size() != 1) return n.corrupt("a condition of ", condition.size(), " elements");
   const auto* branch = n.attribute(condition[0] != 0 ? "then_branch" : "else_branch");

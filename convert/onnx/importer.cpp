@@ -115,7 +115,7 @@ Result<std::vector<Imported>> Importer::call(const onnx::GraphProto& body,
   return outputs;
 }
 
-Result<const Tensor*> Importer::known(ValueId id) {
+Result<const Tensor*> Importer::known(ValueId id, std::set<std::string>& depends_on) {
   const auto at = [](ValueId value) { return static_cast<std::size_t>(value); };
   INK_CHECK_OK(graph.status());
   known_.resize(graph.values().size());
@@ -136,7 +136,7 @@ Result<const Tensor*> Importer::known(ValueId id) {
     if (leaf.kind == ValueKind::kConstant) {
       known_[at(value)] = leaf.tensor;
     } else if (leaf.kind != ValueKind::kResult) {
-      needed_.insert(leaf.name);
+      depends_on.insert(leaf.name);
       fixed = false;
     } else if (nodes.insert(producer_[at(value)]).second) {
       const Node& node = graph.nodes()[producer_[at(value)]];

@@ -47,7 +47,9 @@ class Importer {
 
   // The numbers of a value that depends on constants only, computed when first asked for. Null when
   // it depends on inputs, whose names are then added to needed().
-  Result<const Tensor*> known(ValueId id);
+  Result<const Tensor*> known(ValueId id) { return known(id, needed_); }
+  Result<const Tensor*> known(ValueId id, std::set<std::string>& depends_on);
+  void need(const std::set<std::string>& inputs) { needed_.insert(inputs.begin(), inputs.end()); }
   const std::set<std::string>& needed() const { return needed_; }
 
  private:

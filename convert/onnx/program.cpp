@@ -1,7 +1,6 @@
 #include "convert/onnx/program.h"
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 
 #include "convert/onnx/specialize.h"
@@ -19,7 +18,6 @@ struct Program::State {
   struct Plan {
     std::string key;
     Session session;
-    std::vector<std::string> outputs;
   };
   std::deque<Plan> plans;
 
@@ -66,10 +64,8 @@ Result<Program::State::Plan*> Program::State::plan_for(std::span<const NamedTens
       return tl::unexpected<Error>(specialized.error());
     }
     INK_TRY(Session session, Session::create(specialized->graph, options));
-    std::vector<std::string> names;
-    for (const NamedValue& output : specialized->graph.outputs()) names.push_back(output.name);
     if (plans.size() >= kPlansMax) plans.pop_front();
-    plans.push_back({key, std::move(session), std::move(names)});
+    plans.push_back({key, std::move(session)});
     return &plans.back();
   }
 }
@@ -104,28 +100,9 @@ Result<Session*> Program::plan(std::span<const NamedTensor> inputs, const Option
 Result<std::vector<NamedTensor>> Program::run(std::span<const NamedTensor> inputs,
                                               const Options& form) {
   INK_TRY(State::Plan* const plan, state_->plan_for(inputs, form));
-  Session& session = plan->session;
-  for (const ValueId id : session.graph().inputs()) {
-    const Value& wanted = session.graph().value(id);
-    const auto given = std::find_if(inputs.begin(), inputs.end(),
-                                    [&](const NamedTensor& t) { return t.name == wanted.name; });
-    if (given == inputs.end())
-      return fail(ErrorCode::kInvalidArgument, "onnx: no value for input '", wanted.name, "'");
-    if (given->tensor.spec() != wanted.spec)
-      return fail(ErrorCode::kInvalidArgument, "onnx: input '", wanted.name, "' is ", wanted.spec,
-                  ", given ", given->tensor.spec());
-    INK_TRY(const TensorView view, session.input(wanted.name));
-    if (wanted.spec.bytes() > 0) std::memcpy(view.data, given->tensor.raw(), wanted.spec.bytes());
-  }
-  session.run();
-  std::vector<NamedTensor> results;
-  for (const std::string& name : plan->outputs) {
-    INK_TRY(const TensorView view, session.output(name));
-    Tensor copy = Tensor::zeros(view.spec);
-    if (view.spec.bytes() > 0) std::memcpy(copy.view().data, view.data, view.spec.bytes());
-    results.push_back({name, std::move(copy)});
-  }
-  return results;
+  auto outputs = run_named(plan->session, inputs);
+  if (!outputs) return fail_within(std::move(outputs).error(), "onnx");
+  return outputs;
 }
 
 }  // namespace inkling::onnx_import

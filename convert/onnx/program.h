@@ -10,14 +10,9 @@
 #include <vector>
 
 #include "convert/onnx/import.h"
-#include "runtime/session.h"
+#include "runtime/named_tensors.h"
 
 namespace inkling::onnx_import {
-
-struct NamedTensor {
-  std::string name;
-  Tensor tensor;
-};
 
 inline constexpr std::size_t kPlansMax = 16;  // kept; beyond it the oldest goes
 

@@ -66,8 +66,10 @@ Result<void> adam(NodeReader& n) {
   // The definition says 1e-6, the recorded cases of the ONNX backend tests were made with 1e-2.
   if (!n.attribute("epsilon")) return n.unsupported("no epsilon: sources disagree on its default");
   const double epsilon = n.real_attribute("epsilon", 0.0);
+  // Before the first step nothing is corrected; the correction is then one by something finite.
+  const ValueId step = maximum(g, clock.step, scalar_like(g, clock.step, 1.0));
   const auto missing = [&](double base) {  // 1 - base^T
-    return shift(g, neg(g, pow(g, scalar_like(g, clock.step, base), clock.step)), 1.0);
+    return shift(g, neg(g, pow(g, scalar_like(g, step, base), step)), 1.0);
   };
   const ValueId corrected = div(g, mul(g, clock.rate, sqrt(g, missing(beta))), missing(alpha));
   const ValueId rate = where(g, clock.started, corrected, clock.rate);
@@ -77,8 +79,8 @@ Result<void> adam(NodeReader& n) {
     const ValueId first = add(g, scale(g, groups[i][2], alpha), scale(g, gradient, 1.0 - alpha));
     const ValueId second =
         add(g, scale(g, groups[i][3], beta), scale(g, mul(g, gradient, gradient), 1.0 - beta));
-    const ValueId step = div(g, mul(g, rate, first), shift(g, sqrt(g, second), epsilon));
-    INK_CHECK_OK(n.yield(i, scale(g, sub(g, x, step), kept)));
+    const ValueId way = div(g, mul(g, rate, first), shift(g, sqrt(g, second), epsilon));
+    INK_CHECK_OK(n.yield(i, scale(g, sub(g, x, way), kept)));
     INK_CHECK_OK(n.yield(groups.size() + i, first));
     INK_CHECK_OK(n.yield(2 * groups.size() + i, second));
   }

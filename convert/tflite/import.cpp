@@ -13,13 +13,16 @@ namespace {
 constexpr std::size_t kIdentifierAt = 4;
 constexpr std::string_view kIdentifier = "TFL3";
 constexpr flatbuffers::uoffset_t kTablesMax = 1'000'000, kDepthMax = 64;
+// A few bytes must not make us work for hours: subgraphs call subgraphs.
+constexpr std::size_t kOperatorsRunMax = 200'000, kCallsDeepMax = 16;
 
 std::string text(const flatbuffers::String* string) {
   return string == nullptr ? std::string() : string->str();
 }
 
 const HandlerRow* find_handler(std::int32_t code, const std::string& name) {
-  for (const auto rows : {arithmetic_handlers(), convolution_handlers(), shape_handlers()}) {
+  for (const auto rows :
+       {arithmetic_handlers(), control_handlers(), convolution_handlers(), shape_handlers()}) {
     for (const HandlerRow& row : rows) {
       if (row.code == code && (code != kCustom || row.name == name)) return &row;
     }
@@ -91,9 +94,29 @@ Result<void> add_output(Importer& importer, std::int32_t index) {
   return g.status();
 }
 
-Result<void> run(const tflite::Model& model, const tflite::SubGraph& subgraph, Importer& importer) {
-  for (flatbuffers::uoffset_t i = 0; i < subgraph.operators()->size(); ++i) {
-    const tflite::Operator& op = *subgraph.operators()->Get(i);
+template <typename Table>
+bool is_present(const flatbuffers::Vector<flatbuffers::Offset<Table>>* vector) {
+  return vector != nullptr &&
+         std::all_of(vector->begin(), vector->end(), [](const auto* entry) { return entry; });
+}
+
+// The subgraph, with everything in it that the importer follows.
+Result<const tflite::SubGraph*> find_subgraph(const tflite::Model& model, std::int32_t index) {
+  if (index < 0 || static_cast<std::uint32_t>(index) >= model.subgraphs()->size())
+    return fail(ErrorCode::kCorrupt, "tflite: subgraph ", index, " of ", model.subgraphs()->size());
+  const auto* found = model.subgraphs()->Get(static_cast<flatbuffers::uoffset_t>(index));
+  if (!is_present(found->tensors()) || !is_present(found->operators()) ||
+      found->inputs() == nullptr || found->outputs() == nullptr)
+    return fail(ErrorCode::kCorrupt, "tflite: parts of subgraph ", index, " are missing");
+  return found;
+}
+
+}  // namespace
+
+Result<void> Importer::run() {
+  const tflite::Model& model = file_.model;
+  for (flatbuffers::uoffset_t i = 0; i < subgraph_.operators()->size(); ++i) {
+    const tflite::Operator& op = *subgraph_.operators()->Get(i);
     if (op.opcode_index() >= model.operator_codes()->size())
       return fail(ErrorCode::kCorrupt, "tflite: operator ", i, " has no code");
     const tflite::OperatorCode& code = *model.operator_codes()->Get(op.opcode_index());
@@ -107,29 +130,36 @@ Result<void> run(const tflite::Model& model, const tflite::SubGraph& subgraph, I
           builtin == kCustom ? concat("custom op '", custom, "'") : concat("builtin op ", builtin),
           " is not supported");
     }
-    OpReader reader(importer, op, concat("operator ", i, " (", handler->name, ")"));
+    if (++file_.operators_run > kOperatorsRunMax)
+      return fail(ErrorCode::kResourceLimit, "tflite: branches come to more than ",
+                  kOperatorsRunMax, " operators");
+    OpReader reader(*this, op, concat("operator ", i, " (", handler->name, ")"));
     INK_CHECK_OK(handler->import(reader));
-    if (!importer.graph.status())
-      return fail_within(importer.graph.status().error(),
+    if (!graph.status())
+      return fail_within(graph.status().error(),
                          concat("tflite: operator ", i, " (", handler->name, ")"));
   }
   return {};
 }
 
-bool is_whole(const tflite::Model& model) {
-  const auto present = [](const auto* vector) {
-    return vector != nullptr &&
-           std::all_of(vector->begin(), vector->end(), [](const auto* entry) { return entry; });
-  };
-  return present(model.operator_codes()) && present(model.buffers()) &&
-         present(model.subgraphs()) && model.subgraphs()->size() > 0 &&
-         present(model.subgraphs()->Get(0)->tensors()) &&
-         present(model.subgraphs()->Get(0)->operators()) &&
-         model.subgraphs()->Get(0)->inputs() != nullptr &&
-         model.subgraphs()->Get(0)->outputs() != nullptr;
+Result<std::vector<ValueId>> Importer::call(std::int32_t subgraph,
+                                            std::span<const ValueId> inputs) {
+  if (depth_ >= kCallsDeepMax)
+    return fail(ErrorCode::kResourceLimit, "tflite: subgraphs nest deeper than ", kCallsDeepMax);
+  INK_TRY(const tflite::SubGraph* called, find_subgraph(file_.model, subgraph));
+  if (called->inputs()->size() != inputs.size())
+    return fail(ErrorCode::kCorrupt, "tflite: subgraph ", subgraph, " takes ",
+                called->inputs()->size(), " inputs, given ", inputs.size());
+  Importer inner(file_, *called, graph, depth_ + 1);
+  for (flatbuffers::uoffset_t i = 0; i < called->inputs()->size(); ++i)
+    INK_CHECK_OK(inner.define(called->inputs()->Get(i), inputs[i]));
+  INK_CHECK_OK(inner.run());
+  std::vector<ValueId> outputs;
+  for (const std::int32_t index : *called->outputs()) {
+    INK_TRY(outputs.emplace_back(), inner.value(index));
+  }
+  return outputs;
 }
-
-}  // namespace
 
 Result<const tflite::Tensor*> Importer::tensor(std::int32_t index) const {
   if (index < 0 || static_cast<std::uint32_t>(index) >= subgraph_.tensors()->size())
@@ -138,10 +168,10 @@ Result<const tflite::Tensor*> Importer::tensor(std::int32_t index) const {
 }
 
 Result<ByteSpan> Importer::data(const tflite::Tensor& tensor) const {
-  if (tensor.buffer() >= model_.buffers()->size())
+  if (tensor.buffer() >= file_.model.buffers()->size())
     return fail(ErrorCode::kCorrupt, "tflite: buffer ", tensor.buffer(), " of ",
-                model_.buffers()->size());
-  const auto* bytes = model_.buffers()->Get(tensor.buffer())->data();
+                file_.model.buffers()->size());
+  const auto* bytes = file_.model.buffers()->Get(tensor.buffer())->data();
   return bytes == nullptr ? ByteSpan() : ByteSpan(bytes->data(), bytes->size());
 }
 
@@ -150,7 +180,8 @@ Result<ValueId> Importer::value(std::int32_t index) {
   ValueId& value = values_[static_cast<std::size_t>(index)];
   if (value != kNoValue) return value;
   INK_TRY(const ByteSpan bytes, data(*found));
-  if (bytes.empty())
+  INK_TRY(const Shape shape, shape_of(*found));
+  if (bytes.empty() && shape.elements() > 0)
     return fail(ErrorCode::kCorrupt, "tflite: tensor '", text(found->name()),
                 "' is read before it is computed");
   auto constant = read_constant(*found, bytes);
@@ -189,7 +220,9 @@ Result<std::vector<std::int64_t>> OpReader::integers(std::size_t i) const {
   INK_TRY(const tflite::Tensor* tensor,
           importer_.tensor(op_.inputs()->Get(static_cast<flatbuffers::uoffset_t>(i))));
   INK_TRY(const ByteSpan bytes, importer_.data(*tensor));
-  if (bytes.empty()) return unsupported("input ", i, " is computed, expected a constant");
+  INK_TRY(const Shape shape, shape_of(*tensor));
+  if (bytes.empty() && shape.elements() > 0)
+    return unsupported("input ", i, " is computed, expected a constant");
   INK_TRY(const Tensor constant, read_constant(*tensor, bytes));
   std::vector<std::int64_t> values;
   if (constant.dtype() == DType::kI32) {
@@ -256,21 +289,25 @@ Result<Model> import_model(ByteSpan bytes, const std::map<std::string, Shape>& i
     return fail(ErrorCode::kCorrupt, "tflite: ", bytes.size(),
                 " bytes that are not a TensorFlow Lite model");
   const tflite::Model& model = *flatbuffers::GetRoot<tflite::Model>(bytes.data());
-  if (!is_whole(model)) return fail(ErrorCode::kCorrupt, "tflite: parts of the model are missing");
-  const tflite::SubGraph& subgraph = *model.subgraphs()->Get(0);
-  Importer importer(model, subgraph, bytes);
-  for (const std::int32_t index : *subgraph.inputs())
+  if (!is_present(model.operator_codes()) || !is_present(model.buffers()) ||
+      !is_present(model.subgraphs()))
+    return fail(ErrorCode::kCorrupt, "tflite: parts of the model are missing");
+  INK_TRY(const tflite::SubGraph* subgraph, find_subgraph(model, 0));
+  ModelFile file{bytes, model};
+  Graph graph;
+  Importer importer(file, *subgraph, graph);
+  for (const std::int32_t index : *subgraph->inputs())
     INK_CHECK_OK(add_input(importer, index, input_shapes));
   for (const auto& [name, shape] : input_shapes) {
-    if (importer.graph.find_input(name) == kNoValue) {
+    if (graph.find_input(name) == kNoValue) {
       return fail(ErrorCode::kInvalidArgument, "tflite: a shape ", shape, " is given for '", name,
                   "', which is not an input");
     }
   }
-  INK_CHECK_OK(run(model, subgraph, importer));
-  for (const std::int32_t index : *subgraph.outputs()) INK_CHECK_OK(add_output(importer, index));
+  INK_CHECK_OK(importer.run());
+  for (const std::int32_t index : *subgraph->outputs()) INK_CHECK_OK(add_output(importer, index));
   Model imported;
-  INK_TRY(imported.graph, simplify(importer.graph, true));
+  INK_TRY(imported.graph, simplify(graph, true));
   imported.metadata["producer"] = text(model.description());
   imported.metadata["source"] = concat("tflite schema ", model.version());
   return imported;

@@ -1,6 +1,6 @@
 #pragma once
-// What the op handlers of the TensorFlow Lite importer work with: the graph made so far, and one
-// operator at a time.
+// What the op handlers of the TensorFlow Lite importer work with: the values of one subgraph made
+// so far, and one operator at a time.
 
 #include <span>
 
@@ -10,26 +10,39 @@
 
 namespace inkling::tflite_import {
 
+// A model file while it is read. Subgraphs may call each other, and themselves: what they come to
+// is counted.
+struct ModelFile {
+  ByteSpan bytes;
+  const tflite::Model& model;
+  std::size_t operators_run = 0;
+};
+
 class Importer {
  public:
-  Importer(const tflite::Model& model, const tflite::SubGraph& subgraph, ByteSpan file)
-      : model_(model),
-        subgraph_(subgraph),
+  // `subgraph` is whole (find_subgraph). It appends to `to`.
+  Importer(ModelFile& file, const tflite::SubGraph& subgraph, Graph& to, std::size_t depth = 0)
+      : graph(to),
         file_(file),
+        subgraph_(subgraph),
+        depth_(depth),
         values_(subgraph.tensors()->size(), kNoValue) {}
 
-  Graph graph;
+  Graph& graph;
 
-  ByteSpan file() const { return file_; }
+  ByteSpan file() const { return file_.bytes; }
+  Result<void> run();  // the operators in order
+  // What another subgraph makes of these inputs.
+  Result<std::vector<ValueId>> call(std::int32_t subgraph, std::span<const ValueId> inputs);
   Result<const tflite::Tensor*> tensor(std::int32_t index) const;
   Result<ByteSpan> data(const tflite::Tensor& tensor) const;  // empty: not a constant
   Result<ValueId> value(std::int32_t index);                  // what was computed, or a constant
   Result<void> define(std::int32_t index, ValueId value);
 
  private:
-  const tflite::Model& model_;
+  ModelFile& file_;
   const tflite::SubGraph& subgraph_;
-  ByteSpan file_;
+  std::size_t depth_;
   std::vector<ValueId> values_;  // by tensor
 };
 
@@ -39,6 +52,7 @@ class OpReader {
   OpReader(Importer& owner, const tflite::Operator& op, std::string where)
       : importer_(owner), op_(op), where_(std::move(where)) {}
 
+  Importer& importer() { return importer_; }
   Graph& graph() { return importer_.graph; }
   template <typename... Parts>
   tl::unexpected<Error> unsupported(const Parts&... parts) const {
@@ -94,6 +108,7 @@ struct HandlerRow {
 inline constexpr std::int32_t kCustom = 32;
 // One table a file; import.cpp joins them.
 std::span<const HandlerRow> arithmetic_handlers();
+std::span<const HandlerRow> control_handlers();
 std::span<const HandlerRow> convolution_handlers();
 std::span<const HandlerRow> shape_handlers();
 

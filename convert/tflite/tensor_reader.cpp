@@ -8,7 +8,7 @@ namespace inkling::tflite_import {
 namespace {
 
 constexpr std::int8_t kSparse = 1;
-constexpr std::int64_t kSparseElementsMax = std::int64_t{1} << 28;  // a few bytes could name more
+constexpr std::int64_t kSparseElementsMax = std::int64_t{1} << 26;  // a few bytes could name more
 
 // A vector of u8, u16 or i32 as numbers; nothing for another type.
 std::optional<std::vector<std::int64_t>> index_vector(tflite::IndexVector type,
@@ -99,6 +99,7 @@ class SparseReader {
       }
     }
     at_.assign(rank, 0);
+    steps_left_ = static_cast<std::int64_t>(levels_.size()) * shape_.elements();
     return {};
   }
 
@@ -134,6 +135,9 @@ class SparseReader {
     const std::size_t dimension = order_[level], rank = shape_.rank();
     const bool block = dimension >= rank;
     const std::size_t axis = block ? block_axes_[dimension - rank] : dimension;
+    // A level has no more nodes than the tensor has elements; without leaves nothing else ends
+    // this.
+    if (--steps_left_ < 0) return false;
     // Indices come from the file: checked at the leaf, kept small here.
     if (index < 0 || index > kElementsMax || block_sizes_[axis] > kElementsMax) return false;
     const std::int64_t offset = block ? index : index * block_sizes_[axis];
@@ -150,6 +154,7 @@ class SparseReader {
   std::vector<std::size_t> block_axes_;  // block -> axis
   std::vector<std::int64_t> block_sizes_;
   std::vector<std::int64_t> at_, places_;
+  std::int64_t steps_left_ = 0;
 };
 
 Result<Tensor> read_dense(const Shape& shape, DType dtype, ByteSpan data) {
@@ -238,8 +243,11 @@ Result<std::optional<Quantization>> quantization_of(const tflite::Tensor& tensor
   INK_TRY(const Shape shape, shape_of(tensor));
   Quantization q;
   q.scales.assign(parameters->scale()->begin(), parameters->scale()->end());
-  if (parameters->zero_point() != nullptr)
-    q.zero_points.assign(parameters->zero_point()->begin(), parameters->zero_point()->end());
+  if (const auto* zeros = parameters->zero_point(); zeros != nullptr && zeros->size() > 0) {
+    // The verifier lets vectors of eight-byte numbers through that lie at any multiple of four.
+    q.zero_points.resize(zeros->size());
+    std::memcpy(q.zero_points.data(), zeros->Data(), zeros->size() * sizeof(std::int64_t));
+  }
   q.zero_points.resize(q.scales.size(), q.zero_points.size() == 1 ? q.zero_points[0] : 0);
   const std::int32_t axis = parameters->quantized_dimension();
   const bool channels = q.scales.size() > 1;

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "autograd/differentiate.h"
 #include "autograd/gradcheck.h"
 #include "autograd/losses.h"
+#include "runtime/op.h"
 #include "runtime/ops.h"
 
 namespace inkling {
@@ -268,6 +271,26 @@ TEST_P(Gradient, OfTheSquaredGradientAgreesToo) {
   const auto report = check_gradients(twice, c.inputs, rng, c.low, c.high);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_LT(report->worst_error, 1e-6);
+}
+
+// Each rule is in a function above, or in the gradient of one, which is differentiated in turn.
+TEST(GradientRules, AreAllChecked) {
+  std::set<OpKind> checked;
+  for (const Case& c : cases()) {
+    Graph g;
+    std::vector<ValueId> x;
+    for (std::size_t i = 0; i < c.inputs.size(); ++i)
+      x.push_back(g.input(concat("x", i), {DType::kF64, c.inputs[i]}));
+    const ValueId y = c.build(g, x);
+    ASSERT_TRUE(differentiate(g, sum(g, mul(g, y, y)), x)) << c.name;
+    for (const Node& node : g.nodes()) checked.insert(node.op);
+  }
+  for (std::size_t i = 0; i < op_count(); ++i) {
+    const auto op = static_cast<OpKind>(i);
+    if (op_def(op).derivative) {
+      EXPECT_TRUE(checked.count(op)) << op_def(op).name;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, Gradient, ::testing::ValuesIn(cases()),

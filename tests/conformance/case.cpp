@@ -8,12 +8,11 @@
 #include <cstring>
 
 #include "convert/onnx/tensor_reader.h"
+#include "convert/tflite/import.h"
 
 namespace inkling::conformance {
 
 namespace {
-
-using onnx_import::NamedTensor;
 
 constexpr double kAbsolute = 1e-5, kRelative = 1e-3;
 
@@ -99,44 +98,25 @@ double as_double(T x) {
   return static_cast<double>(x);
 }
 
-bool near(double got, double expected) {
+bool near(double got, double expected, double absolute) {
   if (std::isnan(expected) || std::isinf(expected))
     return std::isnan(expected) ? std::isnan(got) : got == expected;
-  return std::abs(got - expected) <= kAbsolute + kRelative * std::abs(expected);
+  return std::abs(got - expected) <= absolute + kRelative * std::abs(expected);
 }
 
 template <typename T>
-std::string first_far(const Tensor& got, const Tensor& expected) {
+std::string first_far(const Tensor& got, const Tensor& expected, double rounding) {
   const auto a = got.data<T>(), b = expected.data<T>();
+  double largest = 0;
+  for (const T x : b) {
+    if (std::isfinite(as_double(x))) largest = std::max(largest, std::abs(as_double(x)));
+  }
+  const double absolute = std::max(kAbsolute, rounding * largest);
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (!near(as_double(a[i]), as_double(b[i])))
+    if (!near(as_double(a[i]), as_double(b[i]), absolute))
       return concat("element ", i, " is ", as_double(a[i]), ", expected ", as_double(b[i]));
   }
   return {};
-}
-
-// Why two tensors differ; empty when they do not.
-std::string difference(const Tensor& got, const Tensor& expected) {
-  if (got.spec() != expected.spec()) return concat(got.spec(), ", expected ", expected.spec());
-  switch (expected.dtype()) {
-    case DType::kF32:
-      return first_far<float>(got, expected);
-    case DType::kF64:
-      return first_far<double>(got, expected);
-    case DType::kF16:
-      return first_far<Half>(got, expected);
-    case DType::kBF16:
-      return first_far<BFloat16>(got, expected);
-    default: {
-      const auto* a = static_cast<const std::uint8_t*>(got.raw());
-      const auto* b = static_cast<const std::uint8_t*>(expected.raw());
-      const std::size_t bytes = expected.spec().bytes();
-      const auto at = std::mismatch(a, a + bytes, b).first - a;
-      if (static_cast<std::size_t>(at) == bytes) return {};
-      return concat("element ", static_cast<std::size_t>(at) / dtype_bytes(expected.dtype()),
-                    " differs");
-    }
-  }
 }
 
 // The tensors of one file, under the names that the importer gives them.
@@ -167,14 +147,26 @@ Result<DataSet> read_data_set(const onnx::GraphProto& graph, const Path& folder)
   return set;
 }
 
-Result<void> run_data_set(onnx_import::Program& program, const DataSet& set) {
-  INK_TRY(const auto outputs, program.run(set.inputs, set.form));
+// Of a TensorFlow Lite model: recorded tensors say themselves which they are.
+Result<std::vector<NamedTensor>> read_named(const Path& folder, const char* kind) {
+  std::vector<NamedTensor> tensors;
+  for (std::size_t i = 0;; ++i) {
+    const Path path = folder / concat(kind, "_", i, ".pb");
+    if (!std::filesystem::exists(path)) return tensors;
+    INK_TRY(const auto proto, parse<onnx::TensorProto>(path));
+    INK_TRY(Tensor tensor, onnx_import::read_tensor(proto));
+    tensors.push_back({proto.name(), std::move(tensor)});
+  }
+}
+
+Result<void> run_data_set(Network& network, const DataSet& set, double rounding) {
+  INK_TRY(const auto outputs, network.run(set));
   if (outputs.size() != set.outputs.size())
     return fail(ErrorCode::kVerification, outputs.size(), " outputs, expected ",
                 set.outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     std::string why = outputs[i].name == set.outputs[i].name
-                          ? difference(outputs[i].tensor, set.outputs[i].tensor)
+                          ? difference(outputs[i].tensor, set.outputs[i].tensor, rounding)
                           : "in another place";
     if (!why.empty())
       return fail(ErrorCode::kVerification, "output '", outputs[i].name, "': ", why);
@@ -182,10 +174,10 @@ Result<void> run_data_set(onnx_import::Program& program, const DataSet& set) {
   return {};
 }
 
-Result<void> run_folder(const Path& folder, const PlanOptions& options) {
+Result<void> run_folder(const Path& folder, const PlanOptions& options, double rounding) {
   INK_TRY(const Case recorded, read_case(folder));
-  INK_TRY(auto program, onnx_import::Program::open(recorded.model, options));
-  for (const DataSet& set : recorded.sets) INK_CHECK_OK(run_data_set(program, set));
+  INK_TRY(auto network, Network::open(recorded, options));
+  for (const DataSet& set : recorded.sets) INK_CHECK_OK(run_data_set(network, set, rounding));
   return {};
 }
 
@@ -202,24 +194,86 @@ std::string op_of(const std::string& reason, const onnx::ModelProto& model) {
 
 }  // namespace
 
+std::string difference(const Tensor& got, const Tensor& expected, double rounding) {
+  if (got.spec() != expected.spec()) return concat(got.spec(), ", expected ", expected.spec());
+  switch (expected.dtype()) {
+    case DType::kF32:
+      return first_far<float>(got, expected, rounding);
+    case DType::kF64:
+      return first_far<double>(got, expected, rounding);
+    case DType::kF16:
+      return first_far<Half>(got, expected, rounding);
+    case DType::kBF16:
+      return first_far<BFloat16>(got, expected, rounding);
+    default: {
+      const auto* a = static_cast<const std::uint8_t*>(got.raw());
+      const auto* b = static_cast<const std::uint8_t*>(expected.raw());
+      const std::size_t bytes = expected.spec().bytes();
+      const auto at = std::mismatch(a, a + bytes, b).first - a;
+      if (static_cast<std::size_t>(at) == bytes) return {};
+      return concat("element ", static_cast<std::size_t>(at) / dtype_bytes(expected.dtype()),
+                    " differs");
+    }
+  }
+}
+
+Result<Network> Network::open(const Case& recorded, const PlanOptions& options) {
+  if (!tflite_import::is_tflite(recorded.model)) {
+    INK_TRY(auto program, onnx_import::Program::open(recorded.model, options));
+    return Network(std::move(program));
+  }
+  INK_TRY(const Model model, tflite_import::import_model(recorded.model));
+  INK_TRY(Session session, Session::create(model.graph, options));
+  return Network(std::move(session));
+}
+
+Result<std::vector<NamedTensor>> Network::run(const DataSet& set) {
+  if (auto* program = std::get_if<onnx_import::Program>(&model_))
+    return program->run(set.inputs, set.form);
+  return run_named(std::get<Session>(model_), set.inputs);
+}
+
+Result<Session*> Network::plan(const DataSet& set) {
+  if (auto* program = std::get_if<onnx_import::Program>(&model_))
+    return program->plan(set.inputs, set.form);
+  return &std::get<Session>(model_);
+}
+
+std::size_t Network::plans() const {
+  const auto* program = std::get_if<onnx_import::Program>(&model_);
+  return program ? program->plans() : 1;
+}
+
 Result<Case> read_case(const Path& folder) {
   Case result;
-  INK_TRY(result.model, read_file(folder / "model.onnx"));
-  INK_TRY(const auto model, parse<onnx::ModelProto>(folder / "model.onnx"));
+  const Path tflite = folder / "model.tflite", onnx = folder / "model.onnx";
+  const bool lite = std::filesystem::exists(tflite);
+  INK_TRY(result.model, read_file(lite ? tflite : onnx));
+  onnx::ModelProto model;
+  if (!lite) {
+    INK_TRY(model, parse<onnx::ModelProto>(onnx));
+  }
   for (std::size_t i = 0;; ++i) {
     const Path set = folder / concat("test_data_set_", i);
     if (!std::filesystem::is_directory(set)) break;
-    INK_TRY(result.sets.emplace_back(), read_data_set(model.graph(), set));
+    DataSet& added = result.sets.emplace_back();
+    if (lite) {
+      INK_TRY(added.inputs, read_named(set, "input"));
+      INK_TRY(added.outputs, read_named(set, "output"));
+    } else {
+      INK_TRY(added, read_data_set(model.graph(), set));
+    }
   }
   if (result.sets.empty()) return fail(ErrorCode::kNotFound, folder.string(), ": no data sets");
   return result;
 }
 
-CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options) {
+CaseResult run_case(const std::string& name, const Path& folder, const PlanOptions& options,
+                    double rounding) {
   CaseResult result;
   result.name = name;
   const auto model = parse<onnx::ModelProto>(folder / "model.onnx");
-  const Result<void> done = run_folder(folder, options);
+  const Result<void> done = run_folder(folder, options, rounding);
   if (!done) {
     result.outcome =
         done.error().code == ErrorCode::kUnsupported ? Outcome::kUnsupported : Outcome::kFailed;
@@ -235,7 +289,8 @@ Result<std::vector<std::string>> find_cases(const Path& data) {
   for (const auto& kind : std::filesystem::directory_iterator(data, error)) {
     if (!kind.is_directory()) continue;
     for (const auto& entry : std::filesystem::directory_iterator(kind.path(), error)) {
-      if (std::filesystem::exists(entry.path() / "model.onnx"))
+      if (std::filesystem::exists(entry.path() / "model.onnx") ||
+          std::filesystem::exists(entry.path() / "model.tflite"))
         names.push_back((kind.path().filename() / entry.path().filename()).string());
     }
   }

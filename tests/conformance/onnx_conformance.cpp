@@ -1,7 +1,7 @@
-// onnx_conformance --data DIR --json OUT [--only TEXT] [--passed-min N]: runs every case of the
-// ONNX backend tests in DIR, writes one row a case and a summary to OUT, and prints the summary.
-// Exit code 1 when a case failed, that is: gave wrong numbers, or was refused other than as
-// unsupported.
+// onnx_conformance --data DIR --json OUT [--only TEXT] [--passed-min N] [--networks]: runs every
+// case of the ONNX backend tests in DIR, writes one row a case and a summary to OUT, and prints the
+// summary. Exit code 1 when a case failed, that is: gave wrong numbers, or was refused other than
+// as unsupported.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -30,7 +30,7 @@ const char* name_of(conformance::Outcome outcome) {
 struct Spec {
   std::string data, out, only;
   std::size_t passed_min = 0;
-  bool reference = false;
+  bool reference = false, networks = false;
 };
 
 Result<bool> run(const Spec& spec) {
@@ -41,7 +41,8 @@ Result<bool> run(const Spec& spec) {
   Json rows = Json::array();
   for (const std::string& name : names) {
     if (name.find(spec.only) == std::string::npos) continue;
-    const auto result = conformance::run_case(name, data / name, options);
+    const auto result = conformance::run_case(name, data / name, options,
+                                              spec.networks ? conformance::kNetworkRounding : 0);
     ++counts[name_of(result.outcome)];
     Json row{{"case", name}, {"status", name_of(result.outcome)}, {"op", result.op}};
     if (!result.reason.empty()) row["reason"] = result.reason;
@@ -68,6 +69,8 @@ int main(int argc, char** argv) {
   app.add_option("--only", spec.only, "Only cases whose name contains this");
   app.add_option("--passed-min", spec.passed_min, "How many must pass");
   app.add_flag("--reference", spec.reference, "Run the plainest loops, without passes");
+  app.add_flag("--networks", spec.networks,
+               "Of real networks: allow for rounding of large numbers");
   CLI11_PARSE(app, argc, argv);
   const auto passed = run(spec);
   if (!passed) std::cerr << "onnx_conformance: " << passed.error().message << "\n";

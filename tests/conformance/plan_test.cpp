@@ -15,19 +15,19 @@ void for_each_plan(unsigned threads, const Check& check) {
   const Path data = RECORDED;
   const auto names = find_cases(data);
   ASSERT_TRUE(names) << names.error().message;
-  EXPECT_GE(names->size(), 15u);
+  EXPECT_GE(names->size(), 31u);
   for (const std::string& name : *names) {
     const auto recorded = read_case(data / name);
     ASSERT_TRUE(recorded) << recorded.error().message;
-    auto program = onnx_import::Program::open(recorded->model, {.threads = threads});
-    ASSERT_TRUE(program) << program.error().message;
+    auto network = Network::open(*recorded, {.threads = threads});
+    ASSERT_TRUE(network) << network.error().message;
     for (const DataSet& set : recorded->sets) {
-      ASSERT_TRUE(program->run(set.inputs, set.form)) << name;
-      const auto session = program->plan(set.inputs, set.form);
+      ASSERT_TRUE(network->run(set)) << name;
+      const auto session = network->plan(set);
       ASSERT_TRUE(session) << session.error().message;
       check(name, **session);
     }
-    EXPECT_EQ(program->plans(), recorded->sets.size()) << name << ": plans are kept";
+    EXPECT_EQ(network->plans(), recorded->sets.size()) << name << ": plans are kept";
   }
 }
 

@@ -127,6 +127,18 @@ class Train(unittest.TestCase):
         for p in said:
             self.assertAlmostEqual(1, sum(q["probability"] for q in p["predictions"]), places=4)
 
+    def test_run_takes_a_picture_as_predict_does(self):
+        model = self.at / "base" / "model.ink"
+        about = json.loads(self.good("inspect", model, "--json"))
+        file = next((self.at / "clothes").glob("*/*.png"))
+        self.good("run", model, "--input", f"{about['inputs'][0]['name']}={file}",
+                  "--output-dir", self.at / "run")
+        numbers = floats(next((self.at / "run").iterdir()))
+        said = json.loads(self.good("predict", model, file, "--json"))[0]["predictions"]
+        self.assertEqual(3, len(numbers))
+        for number, top in zip(sorted(numbers, reverse=True), said, strict=True):
+            self.assertAlmostEqual(number, top["probability"], places=5)
+
     def test_a_base_learns_other_classes_whatever_is_trained(self):
         for part in ("head", "last:1", "bias", "lora:rank=2", "all"):
             out = self.at / f"shoes-{part.replace(':', '-')}"

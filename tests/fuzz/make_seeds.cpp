@@ -1,9 +1,12 @@
-// Seeds for the fuzzers of the protocol and of what surrounds it, from true rounds and encoders:
-// one folder a fuzzer.
-//   build/fuzz/bin/make_seeds OUT && build/fuzz/bin/secagg_server_fuzz OUT/secagg_server
+// Seeds for the fuzzers, one folder a fuzzer: of the protocol and of what surrounds it, from true
+// rounds and encoders; of the models' parsers, from small models and those below the folders
+// that are named.
+//   build/fuzz/bin/make_seeds OUT /usr/share/libonnx-testdata/data
+//   build/fuzz/bin/onnx_fuzz -max_total_time=60 OUT/onnx
 
 #include <cstdio>
 
+#include "convert/onnx/import.h"
 #include "federated/enrolment.h"
 #include "federated/join_request.h"
 #include "federated/manifest.h"
@@ -12,6 +15,7 @@
 #include "federated/task.h"
 #include "runtime/base/file.h"
 #include "server-sim/aggregator/server_optimizer.h"
+#include "tests/convert/tflite/model_builder.h"
 #include "tests/federated/round_world.h"
 
 namespace inkling {
@@ -117,17 +121,34 @@ void add_http(Seeds& seeds) {
     seeds.add("service", {0}, as_bytes(path));
 }
 
+// Models of up to kModelBytesMax: ONNX and TensorFlow Lite ones as they are, and model files made
+// of the former.
+void add_models(Seeds& seeds, const Path& folder) {
+  constexpr std::uintmax_t kModelBytesMax = 64 << 10;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() != ".onnx" || entry.file_size() > kModelBytesMax) continue;
+    const auto bytes = read_file(entry.path());
+    INK_INVARIANT(bytes.has_value());
+    seeds.add("onnx", {}, *bytes);
+    const auto model = onnx_import::import_model(*bytes);
+    const auto file = model ? encode_model(*model) : Result<Bytes>(Bytes{});
+    if (file && !file->empty()) seeds.add("model", {}, *file);
+  }
+}
+
 }  // namespace
 }  // namespace inkling
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    (void)std::fputs("usage: make_seeds OUT\n", stderr);
+  if (argc < 2) {
+    (void)std::fputs("usage: make_seeds OUT [FOLDER-OF-MODELS ...]\n", stderr);
     return 1;
   }
   inkling::Seeds seeds{inkling::Path(argv[1])};
   inkling::add_round(seeds);
   inkling::add_admission(seeds);
   inkling::add_http(seeds);
+  for (const auto& model : inkling::tflite_import::small_models()) seeds.add("tflite", {}, model);
+  for (int i = 2; i < argc; ++i) inkling::add_models(seeds, argv[i]);
   return 0;
 }

@@ -60,14 +60,14 @@ TEST(ModelFile, WeightsAreUsedWhereTheyLie) {
 TEST(ModelFile, RefusesEveryFlippedBit) {
   const auto bytes = encoded();
   Bytes changed = *bytes;
-  for (std::size_t i = 0; i < changed.size(); ++i) {
+  for (std::size_t i = 0; i < 8 * changed.size(); ++i) {
     const std::uint8_t bit = static_cast<std::uint8_t>(1u << (i % 8));
-    changed[i] ^= bit;
+    changed[i / 8] ^= bit;
     const auto model = decode_model(changed, nullptr);
-    ASSERT_FALSE(model) << "byte " << i;
+    ASSERT_FALSE(model) << "byte " << i / 8;
     EXPECT_TRUE(model.error().code == ErrorCode::kCorrupt ||
                 model.error().code == ErrorCode::kUnsupported);
-    changed[i] ^= bit;
+    changed[i / 8] ^= bit;
   }
 }
 

@@ -7,7 +7,6 @@
 namespace inkling {
 namespace {
 
-using onnx_import::NamedTensor;
 using onnx_import::Program;
 
 std::vector<float> numbers(const NamedTensor& tensor) {
@@ -64,21 +63,22 @@ TEST(Program, PlansForTheValuesThatDecideAShape) {
   EXPECT_EQ(program->plans(), 3u);
 }
 
+void add_branch(onnx::NodeProto& node, const char* name, const char* op, const char* input) {
+  auto* attribute = node.add_attribute();
+  attribute->set_name(name);
+  auto* body = attribute->mutable_g()->add_node();
+  body->set_op_type(op);
+  body->add_input(input);
+  body->add_output("z");
+  attribute->mutable_g()->add_output()->set_name("z");
+}
+
 TEST(Program, TakesTheBranchThatAnInputChooses) {
   ModelBuilder model({2});
   model.input("negate", onnx::TensorProto::BOOL, {});
   auto& branch = model.node("If", {"negate"});
-  const auto body = [&](const char* name, const char* op) {
-    auto* attribute = branch.add_attribute();
-    attribute->set_name(name);
-    auto* node = attribute->mutable_g()->add_node();
-    node->set_op_type(op);
-    node->add_input("x");
-    node->add_output("z");
-    attribute->mutable_g()->add_output()->set_name("z");
-  };
-  body("then_branch", "Neg");
-  body("else_branch", "Identity");
+  add_branch(branch, "then_branch", "Neg", "x");
+  add_branch(branch, "else_branch", "Identity", "x");
   auto program = Program::open(model.bytes());
   ASSERT_TRUE(program);
   for (const bool negate : {true, false, true}) {
@@ -89,6 +89,43 @@ TEST(Program, TakesTheBranchThatAnInputChooses) {
     EXPECT_EQ(numbers((*outputs)[0])[1], negate ? -1.0f : 1.0f);
   }
   EXPECT_EQ(program->plans(), 2u);
+}
+
+// y = -x if x > 0 else `otherwise`
+ModelBuilder on_the_sign(const char* otherwise) {
+  ModelBuilder model({1});
+  model.floats("zero", {1}, {0}).floats("pair", {2}, {5, 6});
+  model.node("Greater", {"x", "zero"}, "positive");
+  auto& branch = model.node("If", {"positive"});
+  add_branch(branch, "then_branch", "Neg", "x");
+  add_branch(branch, "else_branch", "Identity", otherwise);
+  return model;
+}
+
+std::vector<float> answer_to(Program& program, float x) {
+  std::vector<NamedTensor> inputs;
+  inputs.push_back({"x", Tensor::from<float>({1}, {x})});
+  const auto outputs = program.run(inputs);
+  EXPECT_TRUE(outputs) << outputs.error().message;
+  return outputs ? numbers((*outputs)[0]) : std::vector<float>{};
+}
+
+TEST(Program, ComputesBothBranchesWhenNumbersChoose) {
+  auto program = Program::open(on_the_sign("x").bytes());
+  ASSERT_TRUE(program);
+  for (const float x : {3.0f, -2.0f, 0.5f})
+    EXPECT_EQ(answer_to(*program, x), std::vector<float>{x > 0 ? -x : x});
+  EXPECT_EQ(program->plans(), 1u);
+  EXPECT_TRUE(on_the_sign("x").import());  // no value need be given
+}
+
+TEST(Program, PlansForTheNumbersThatChooseAmongShapes) {
+  auto program = Program::open(on_the_sign("pair").bytes());
+  ASSERT_TRUE(program);
+  EXPECT_EQ(answer_to(*program, 3), std::vector<float>{-3});
+  EXPECT_EQ(answer_to(*program, -3), (std::vector<float>{5, 6}));
+  EXPECT_EQ(program->plans(), 2u);
+  EXPECT_FALSE(on_the_sign("pair").import());
 }
 
 // x doubles in each trip, and each trip's value is collected.
