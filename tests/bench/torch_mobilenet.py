@@ -9,8 +9,8 @@ Exits with 1 when a wanted ratio is missed.
 """
 import gzip
 import json
+import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -81,7 +81,7 @@ def run(command):
     """Output, and the peak memory of the process in MB."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         out = child.stdout.read()
-        _, status, usage = __import__("os").wait4(child.pid, 0)
+        _, status, usage = os.wait4(child.pid, 0)
         child.returncode = status
     if status != 0:
         raise SystemExit(f"{command[0]} failed")

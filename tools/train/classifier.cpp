@@ -70,12 +70,23 @@ Result<PictureInput> picture_input(const Graph& graph, const PixelScaling& scali
               ": expected one f32[1, 1 or 3, height, width] or f32[1, height, width, 1 or 3]");
 }
 
+std::string joined_lines(std::span<const std::string> lines) {
+  std::string text;
+  for (const std::string& line : lines) text += concat(text.empty() ? "" : "\n", line);
+  return text;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 Model classifier_model(Graph graph, const PixelScaling& scaling,
                        const std::vector<std::string>& classes) {
   Model model{std::move(graph), {}};
-  std::string labels;
-  for (const std::string& name : classes) labels += concat(labels.empty() ? "" : "\n", name);
-  model.metadata = {{"labels", std::move(labels)},
+  model.metadata = {{"labels", joined_lines(classes)},
                     {"input_mean", numbers_text(scaling.mean)},
                     {"input_std", numbers_text(scaling.std)},
                     {"producer", "inkling train"}};
@@ -100,8 +111,7 @@ Result<PictureClassifier> open_classifier(const Path& path) {
   const auto labels = classifier.model.metadata.find("labels");
   if (labels == classifier.model.metadata.end() || graph.outputs().empty())
     return fail(ErrorCode::kInvalidArgument, path.string(), ": a model without labels");
-  std::istringstream lines(labels->second);
-  for (std::string line; std::getline(lines, line);) classifier.classes.push_back(line);
+  classifier.classes = lines_of(labels->second);
   const TensorSpec& out = graph.spec(graph.outputs()[0].value);
   if (out !=
       TensorSpec{DType::kF32, Shape{1, static_cast<std::int64_t>(classifier.classes.size())}}) {

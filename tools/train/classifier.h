@@ -41,6 +41,10 @@ struct PictureClassifier {
   std::vector<std::string> classes;
 };
 
+// Metadata that hold several texts: one a line.
+std::string joined_lines(std::span<const std::string> lines);
+std::vector<std::string> lines_of(const std::string& text);
+
 Model classifier_model(Graph graph, const PixelScaling& scaling,
                        const std::vector<std::string>& classes);
 // kInvalidArgument: a model without labels or whose outputs are not one number a class.

@@ -1,7 +1,6 @@
 #include "tools/train/patch.h"
 
 #include <cmath>
-#include <sstream>
 
 #include "runtime/half.h"
 #include "tools/model_source.h"
@@ -19,19 +18,6 @@ constexpr const char* kTrain = "patch_train";
 Result<std::string> base_digest(const Path& base) {
   INK_TRY(const Bytes bytes, read_file(base, kBaseBytesMax));
   return to_hex(sha256(bytes));
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-std::string joined(std::span<const std::string> lines) {
-  std::string text;
-  for (const std::string& line : lines) text += concat(text.empty() ? "" : "\n", line);
-  return text;
 }
 
 Tensor halves_of(const Tensor& values) {
@@ -116,7 +102,7 @@ Result<Model> make_patch(const TrainSettings& settings, const TrainedValues& val
   INK_CHECK_OK(patch.graph.status());
   patch.metadata = classifier.model.metadata;
   patch.metadata[kBase] = digest;
-  patch.metadata[kShapes] = joined(settings.shapes);
+  patch.metadata[kShapes] = joined_lines(settings.shapes);
   patch.metadata[kFeatures] = settings.features_name;
   patch.metadata[kTrain] = settings.train.empty() ? "head" : settings.train;
   return patch;

@@ -26,13 +26,6 @@ Size size_of(const Shape& x, std::int64_t kernel_height, std::int64_t kernel_wid
   return {*ops::window_size(x, kernel_height, kernel_width, attrs), out};
 }
 
-struct Pixel {
-  std::int64_t image, y, x;
-};
-Pixel out_pixel(const Size& s, std::int64_t p) {
-  return {p / (s.out_height * s.out_width), p / s.out_width % s.out_height, p % s.out_width};
-}
-
 // Forward.
 
 Size forward_size(std::span<const TensorSpec> in, const Attrs& attrs) {
@@ -210,7 +203,7 @@ void tap_gradient(const Size& s, const float* x, const float* packed_dy, std::in
   }
   // A run is the part of an output row whose pixels read inside the image.
   for (std::int64_t p = first; p < first + count;) {
-    const Pixel at = out_pixel(s, p);
+    const Pixel at = s.out_pixel(p);
     const std::int64_t row_end = std::min(p + s.out_width - at.x, first + count);
     const std::int64_t iy = at.y * s.stride_y + dy_offset;
     const std::int64_t low = dx_offset >= 0 ? 0 : (-dx_offset + s.stride_x - 1) / s.stride_x;

@@ -15,13 +15,6 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-struct Pixel {
-  std::int64_t image, y, x;
-};
-Pixel out_pixel(const ConvolutionSize& s, std::int64_t p) {
-  return {p / (s.out_height * s.out_width), p / s.out_width % s.out_height, p % s.out_width};
-}
-
 void advance(const ConvolutionSize& s, Pixel& at) {  // to the next output pixel
   if (++at.x < s.out_width) return;
   at.x = 0;
@@ -108,7 +101,7 @@ std::int64_t gather_inside(const ConvolutionSize& s, const float* x, const Pixel
 // Neighbouring taps are neighbours in the image unless dilated.
 void gather(const ConvolutionSize& s, const float* x, std::int64_t first, std::int64_t count,
             float* rows) {
-  Pixel at = out_pixel(s, first);
+  Pixel at = s.out_pixel(first);
   const bool in_vectors = s.dilation_x == 1 && s.row() >= 8;
   for (std::int64_t i = 0; i < count; ++i, advance(s, at)) {
     // The last pixel has none behind it to write into.
@@ -174,7 +167,7 @@ void scatter_row(const ConvolutionSize& s, const float* row, const Pixel& at, fl
 
 void scatter(const ConvolutionSize& s, const float* rows, std::int64_t first, std::int64_t count,
              float* dx) {
-  Pixel at = out_pixel(s, first);
+  Pixel at = s.out_pixel(first);
   for (std::int64_t i = 0; i < count; ++i, advance(s, at))
     scatter_row(s, rows + i * s.row(), at, dx);
 }

@@ -8,6 +8,10 @@
 
 namespace inkling::cpu {
 
+struct Pixel {
+  std::int64_t image, y, x;
+};
+
 struct ConvolutionSize : ops::WindowSize {
   std::int64_t out;  // output channels
   std::int64_t taps() const { return kernel_height * kernel_width; }
@@ -15,6 +19,9 @@ struct ConvolutionSize : ops::WindowSize {
   bool pointwise() const {
     return taps() == 1 && stride_y == 1 && stride_x == 1 && out_height == height &&
            out_width == width;
+  }
+  Pixel out_pixel(std::int64_t p) const {
+    return {p / (out_height * out_width), p / out_width % out_height, p % out_width};
   }
   double multiply_adds() const {
     return static_cast<double>(out_pixels()) * static_cast<double>(row() * out);
