@@ -22,6 +22,7 @@ std::span<const Kernel> pooling_kernels();
 std::span<const Kernel> recurrent_kernels();
 std::span<const Kernel> reduction_kernels();
 std::span<const Kernel> softmax_kernels();
+std::span<const Kernel> transpose_kernels();
 
 inline bool all_f32(const NodeSpec& node) {
   return std::all_of(node.in.begin(), node.in.end(),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/backends/cpu/gemm.cpp"
@@ -9,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include "runtime/backends/cpu/bounded-inl.h"
+#include "runtime/backends/cpu/transpose_4x4-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace inkling::cpu {
@@ -29,32 +31,10 @@ constexpr int kRows = 6;
 constexpr int kRows = 4;
 #endif
 
+constexpr std::int64_t kCacheLine = 16;  // floats
+
 std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(kTag)); }
 std::int64_t panel_width() { return 2 * lanes(); }
-
-// Four columns of four rows of a matrix that lies column by column: four floats of each column are
-// neighbours in `from`, those of each row in `to`.
-HWY_INLINE void transpose_4x4(const float* from, std::int64_t from_step, float* to,
-                              std::int64_t to_step) {
-#if HWY_TARGET == HWY_SCALAR
-  for (std::int64_t row = 0; row < 4; ++row) {
-    for (std::int64_t j = 0; j < 4; ++j) to[row * to_step + j] = from[j * from_step + row];
-  }
-#else
-  const hn::FixedTag<float, 4> f;
-  const hn::Repartition<double, decltype(f)> pairs;
-  const auto a = hn::LoadU(f, from), b = hn::LoadU(f, from + from_step);
-  const auto c = hn::LoadU(f, from + 2 * from_step), d = hn::LoadU(f, from + 3 * from_step);
-  const auto ab_low = hn::BitCast(pairs, hn::InterleaveLower(f, a, b));
-  const auto ab_high = hn::BitCast(pairs, hn::InterleaveUpper(f, a, b));
-  const auto cd_low = hn::BitCast(pairs, hn::InterleaveLower(f, c, d));
-  const auto cd_high = hn::BitCast(pairs, hn::InterleaveUpper(f, c, d));
-  hn::StoreU(hn::BitCast(f, hn::InterleaveLower(pairs, ab_low, cd_low)), f, to);
-  hn::StoreU(hn::BitCast(f, hn::InterleaveUpper(pairs, ab_low, cd_low)), f, to + to_step);
-  hn::StoreU(hn::BitCast(f, hn::InterleaveLower(pairs, ab_high, cd_high)), f, to + 2 * to_step);
-  hn::StoreU(hn::BitCast(f, hn::InterleaveUpper(pairs, ab_high, cd_high)), f, to + 3 * to_step);
-#endif
-}
 
 // One panel of a matrix that lies column by column.
 void pack_columns(const float* b, std::int64_t n_stride, std::int64_t k, std::int64_t columns,
@@ -149,12 +129,22 @@ struct Edge {
   }
 };
 
+// Floats to be asked for ahead of their use; without a step, always the same ones.
+struct Ahead {
+  const float* at;
+  std::int64_t step;
+};
+
 // One tile: kTileRows rows by kVectors vectors, all of k. A packed panel has zeros beyond the edge.
 // The loops over its rows and vectors must unroll, or the compiler keeps the accumulators in
 // memory.
+//
+// `next` is what of the panel after this one comes from memory into the L2 cache meanwhile, a cache
+// line a step.
 template <int kTileRows, int kVectors, bool kWhole, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
-                     const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, Edge<kWhole> edge) {
+                     Ahead next, const float* HWY_RESTRICT bias, float* HWY_RESTRICT c,
+                     Edge<kWhole> edge) {
   const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
   const std::int64_t a_row = g.a_row, a_k = g.a_k;
   Vec acc[kTileRows][kVectors];
@@ -178,6 +168,10 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
+    if constexpr (kPacked) {
+      __builtin_prefetch(next.at, 0, 2);
+      next.at += next.step;
+    }
     a += a_k;
     panel += b_row;
   }
@@ -195,21 +189,34 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
   }
 }
 
+// Rows of the next tile. A tile of few rows waits for its own sums, so the last two share what is
+// left.
+int next_rows(std::int64_t left) {
+  if (left >= kRows + kRows / 3) return kRows;
+  return static_cast<int>(left > kRows ? (left + 1) / 2 : left);
+}
+
 template <int kVectors, bool kWhole, bool kPacked>
 void rows_of_panel(const Gemm& g, const float* panel, const float* bias, float* c,
                    Edge<kWhole> edge) {
-  std::int64_t m = 0;
-  const auto run = [&]<int kTileRows>() {
-    for (; m + kTileRows <= g.m; m += kTileRows) {
-      tile<kTileRows, kVectors, kWhole, kPacked>(g, g.a + m * g.a_row, panel, bias, c + m * g.c_row,
-                                                 edge);
+  Ahead next{panel + g.panel_stride, kCacheLine};
+  const float* const next_end = next.at + g.k * panel_width();
+  for (std::int64_t m = 0; m < g.m;) {
+    const int rows = next_rows(g.m - m);
+    [&]<int... kFewer>(std::integer_sequence<int, kFewer...>) {
+      const auto run = [&]<int kTileRows>() {
+        if (rows != kTileRows) return false;
+        tile<kTileRows, kVectors, kWhole, kPacked>(g, g.a + m * g.a_row, panel, next, bias,
+                                                   c + m * g.c_row, edge);
+        return true;
+      };
+      (run.template operator()<kRows - kFewer>() || ...);
     }
-  };
-  run.template operator()<kRows>();
-  if constexpr (kRows > 8) run.template operator()<8>();
-  if constexpr (kRows > 4) run.template operator()<4>();
-  run.template operator()<2>();
-  run.template operator()<1>();
+    (std::make_integer_sequence<int, kRows>());
+    m += rows;
+    next.at += g.k * next.step;
+    if (next.at >= next_end) next.step = 0;
+  }
 }
 
 template <bool kPacked>

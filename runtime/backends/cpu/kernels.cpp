@@ -11,7 +11,8 @@ std::span<const Kernel> cpu_kernels() {
          {cpu::convolution_kernels(), cpu::depthwise_weight_gradient_kernels(),
           cpu::depthwise_kernels(), cpu::elementwise_kernels(), cpu::matmul_kernels(),
           cpu::movement_kernels(), cpu::planar_convolution_kernels(), cpu::pooling_kernels(),
-          cpu::recurrent_kernels(), cpu::reduction_kernels(), cpu::softmax_kernels()}) {
+          cpu::recurrent_kernels(), cpu::reduction_kernels(), cpu::softmax_kernels(),
+          cpu::transpose_kernels()}) {
       rows.insert(rows.end(), family.begin(), family.end());
     }
     return rows;

@@ -1,7 +1,5 @@
-// transpose, broadcast_to, gather: moving without arithmetic. Axes that stay together are merged
-// first, so that most calls become a batch of plain matrix transpositions or of row copies.
+// broadcast_to, gather: copies of rows. Axes that stay together are merged first.
 
-#include <array>
 #include <cstring>
 
 #include "runtime/backends/cpu/cpu.h"
@@ -10,87 +8,6 @@
 namespace inkling::cpu {
 
 namespace {
-
-// A transpose of [outer, rows, columns] to [outer, columns, rows] times a run of `inner` floats:
-// what almost every permutation is once axes that stay together are merged.
-struct Swap {
-  std::int64_t outer = 1, rows = 1, columns = 1, inner = 1;
-  bool fits = false;
-};
-
-Swap swap_of(const Shape& in, std::span<const std::int64_t> permutation) {
-  // Merge axes that follow each other in both orders; axes of size 1 merge with anything. Of each
-  // merged group: its size, and its position in the input. Fixed arrays, since this also runs with
-  // the kernel.
-  std::array<std::int64_t, kRankMax> sizes{}, order{};
-  std::size_t groups = 0;
-  std::int64_t next = -1;
-  for (const std::int64_t axis : permutation) {
-    const std::int64_t size = in[static_cast<std::size_t>(axis)];
-    if (size == 1) continue;
-    bool follows = next >= 0 && axis >= next;
-    for (std::int64_t a = next; follows && a < axis; ++a)
-      follows = in[static_cast<std::size_t>(a)] == 1;
-    if (follows) {
-      sizes[groups - 1] *= size;
-    } else {
-      sizes[groups] = size;
-      order[groups++] = axis;
-    }
-    next = axis + 1;
-  }
-  Swap swap;
-  std::size_t first = 0, last = groups;
-  const auto in_place = [&](std::size_t i) {
-    std::size_t before = 0;
-    for (std::size_t j = 0; j < groups; ++j) before += order[j] < order[i];
-    return before == i;
-  };
-  while (first < last && in_place(first)) swap.outer *= sizes[first++];
-  while (last > first && in_place(last - 1)) swap.inner *= sizes[--last];
-  if (last - first == 0) {
-    swap.fits = true;
-  } else if (last - first == 2) {
-    swap.columns = sizes[first];
-    swap.rows = sizes[first + 1];
-    swap.fits = true;
-  }
-  return swap;
-}
-
-void transpose_run(const KernelArgs& args) {
-  const Swap s = swap_of(args.in[0].shape(), args.attrs.integers(Attr::kPermutation));
-  const float* x = args.in[0].as<float>();
-  float* y = args.out[0].as<float>();
-  constexpr std::int64_t kTile = 16;
-  const std::int64_t tiles = (s.columns + kTile - 1) / kTile;
-  args.pool.parallel_for(
-      static_cast<std::size_t>(s.outer * tiles),
-      grain_for(static_cast<double>(s.rows * s.inner * kTile)),
-      [&](std::size_t begin, std::size_t end, unsigned) {
-        for (auto t = static_cast<std::int64_t>(begin); t < static_cast<std::int64_t>(end); ++t) {
-          const std::int64_t matrix = t / tiles * s.rows * s.columns * s.inner;
-          const std::int64_t c_end = std::min(s.columns, (t % tiles + 1) * kTile);
-          for (std::int64_t r0 = 0; r0 < s.rows; r0 += kTile) {
-            for (std::int64_t c = t % tiles * kTile; c < c_end; ++c) {
-              for (std::int64_t r = r0; r < std::min(r0 + kTile, s.rows); ++r) {
-                const float* from = x + matrix + (r * s.columns + c) * s.inner;
-                float* to = y + matrix + (c * s.rows + r) * s.inner;
-                if (s.inner == 1) {
-                  *to = *from;
-                } else {
-                  std::memcpy(to, from, static_cast<std::size_t>(s.inner) * sizeof(float));
-                }
-              }
-            }
-          }
-        }
-      });
-}
-
-bool accepts_transpose(const NodeSpec& node) {
-  return all_f32(node) && swap_of(node.in[0].shape, node.attrs.integers(Attr::kPermutation)).fits;
-}
 
 // [outer, 1, inner] to [outer, repeats, inner].
 struct Repetition {
@@ -165,11 +82,6 @@ double cost(const NodeSpec& node) {
 }
 
 constexpr Kernel kRows[] = {
-    {.op = OpKind::kTranspose,
-     .name = "transpose_tiles",
-     .accepts = accepts_transpose,
-     .cost = cost,
-     .run = transpose_run},
     {.op = OpKind::kBroadcastTo,
      .name = "broadcast_to_rows",
      .accepts = accepts_broadcast,
