@@ -1,91 +1,11 @@
-// Depthwise convolution and its input gradient: each pixel of the result sums over its taps in
-// registers, vectors run over channels. The last vector of a pixel overlaps the one before it, so
-// that no channel count needs a tail.
+// Depthwise convolution and its input gradient, a row of the result at a time.
 
-#include <array>
+#include "runtime/backends/cpu/depthwise.h"
 
 #include "runtime/backends/cpu/cpu.h"
+#include "runtime/backends/cpu/taps.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/backends/cpu/depthwise.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
-#include "runtime/backends/cpu/bounded-inl.h"
-
-#ifndef INK_DEPTHWISE
-#define INK_DEPTHWISE
 namespace inkling::cpu {
-namespace {
-
-constexpr std::int64_t kTapsMax = 64;
-
-// What a pixel of the result sums over.
-struct Taps {
-  struct Tap {
-    std::int64_t from, weight;  // floats beyond the pixel's place in the source, and in the weights
-  };
-  std::array<Tap, kTapsMax> tap;
-  std::size_t count = 0;
-  void add(std::int64_t from, std::int64_t weight) { tap[count++] = {from, weight}; }
-};
-
-// Neighbours in a row of the result with the same taps.
-struct Run {
-  const float* from;  // the first pixel's place in the source
-  std::int64_t step;  // floats from one pixel's place to the next one's
-  std::int64_t pixels;
-  float* to;
-};
-
-}  // namespace
-}  // namespace inkling::cpu
-#endif
-
-HWY_BEFORE_NAMESPACE();
-namespace inkling::cpu {
-namespace HWY_NAMESPACE {
-namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-template <typename Tag>
-bool sum_channels(Tag tag, const Taps& taps, Run run, const float* weights, std::int64_t channels,
-                  const ops::Epilogue<float>& epilogue) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
-  if (channels < lanes) return false;
-  const auto low = hn::Set(tag, epilogue.low), high = hn::Set(tag, epilogue.high);
-  for (std::int64_t i = 0; i < run.pixels; ++i, run.from += run.step, run.to += channels) {
-    for (std::int64_t next = 0; next < channels; next += lanes) {
-      const std::int64_t c = std::min(next, channels - lanes);
-      auto acc = epilogue.bias ? hn::LoadU(tag, epilogue.bias + c) : hn::Zero(tag);
-      for (std::size_t t = 0; t < taps.count; ++t) {
-        acc = hn::MulAdd(hn::LoadU(tag, run.from + taps.tap[t].from + c),
-                         hn::LoadU(tag, weights + taps.tap[t].weight + c), acc);
-      }
-      hn::StoreU(bounded(acc, low, high), tag, run.to + c);
-    }
-  }
-  return true;
-}
-
-void sum_taps(const Taps& taps, const Run& run, const float* weights, std::int64_t channels,
-              const ops::Epilogue<float>& epilogue) {
-  if (sum_channels(hn::ScalableTag<float>(), taps, run, weights, channels, epilogue)) return;
-  if (sum_channels(hn::CappedTag<float, 8>(), taps, run, weights, channels, epilogue)) return;
-  if (sum_channels(hn::CappedTag<float, 4>(), taps, run, weights, channels, epilogue)) return;
-  sum_channels(hn::CappedTag<float, 1>(), taps, run, weights, channels, epilogue);
-}
-
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace inkling::cpu
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace inkling::cpu {
-
-HWY_EXPORT(sum_taps);
 
 namespace {
 
@@ -105,7 +25,7 @@ ops::WindowSize forward_size(const Shape& x, const Shape& w, const Attrs& attrs)
 }
 
 // Of output (oy, ox), and of the run of outputs from there on that inside() counts.
-Taps forward_taps(const ops::WindowSize& s, std::int64_t oy, std::int64_t ox) {
+Taps forward_taps(const ops::WindowSize& s, const RowRing& x, std::int64_t oy, std::int64_t ox) {
   Taps taps;
   for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
     const std::int64_t iy = oy * s.stride_y - s.pad_top + ky * s.dilation_y;
@@ -114,7 +34,8 @@ Taps forward_taps(const ops::WindowSize& s, std::int64_t oy, std::int64_t ox) {
       const std::int64_t reach = kx * s.dilation_x - s.pad_left;
       const std::int64_t ix = ox * s.stride_x + reach;
       if (ix >= 0 && ix < s.width)
-        taps.add((iy * s.width + reach) * s.channels, (ky * s.kernel_width + kx) * s.channels);
+        taps.add((iy % x.rows * s.width + reach) * s.channels,
+                 (ky * s.kernel_width + kx) * s.channels);
     }
   }
   return taps;
@@ -131,23 +52,14 @@ std::int64_t inside(const ops::WindowSize& s, std::int64_t ox) {
 void forward(const KernelArgs& args) {
   const ops::WindowSize s = forward_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
   const auto epilogue = ops::Epilogue<float>::of(args);
-  const float* weights = args.in[1].as<float>();
-  const auto sum = HWY_DYNAMIC_DISPATCH(sum_taps);
   args.pool.parallel_for(
       static_cast<std::size_t>(s.batch * s.out_height), grain_for(row_work(s)),
       [&](std::size_t begin, std::size_t end, unsigned) {
         for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
           const float* image =
               args.in[0].as<float>() + r / s.out_height * s.height * s.width * s.channels;
-          float* y = args.out[0].as<float>() + r * s.out_width * s.channels;
-          const std::int64_t step = s.stride_x * s.channels;
-          for (std::int64_t ox = 0; ox < s.out_width;) {
-            const std::int64_t pixels = std::max<std::int64_t>(1, inside(s, ox));
-            sum(forward_taps(s, r % s.out_height, ox),
-                {image + ox * step, step, pixels, y + ox * s.channels}, weights, s.channels,
-                epilogue);
-            ox += pixels;
-          }
+          depthwise_row(s, {image, s.height}, r % s.out_height, args.in[1].as<float>(), epilogue,
+                        args.out[0].as<float>() + r * s.out_width * s.channels);
         }
       });
 }
@@ -197,7 +109,6 @@ std::int64_t read_by_all(const ops::WindowSize& s, std::int64_t ix) {
 void input_gradient(const KernelArgs& args) {
   const ops::WindowSize s = forward_size(args.out[0].shape(), args.in[1].shape(), args.attrs);
   const auto none = ops::Epilogue<float>::of(args);
-  const auto sum = HWY_DYNAMIC_DISPATCH(sum_taps);
   args.pool.parallel_for(
       static_cast<std::size_t>(s.batch * s.height), grain_for(row_work(s)),
       [&](std::size_t begin, std::size_t end, unsigned) {
@@ -207,9 +118,9 @@ void input_gradient(const KernelArgs& args) {
           float* dx = args.out[0].as<float>() + r * s.width * s.channels;
           for (std::int64_t ix = 0; ix < s.width;) {
             const std::int64_t pixels = std::max<std::int64_t>(1, read_by_all(s, ix));
-            sum(gradient_taps(s, r % s.height, ix),
-                {dy + ix * s.channels, s.channels, pixels, dx + ix * s.channels},
-                args.in[1].as<float>(), s.channels, none);
+            sum_taps(gradient_taps(s, r % s.height, ix),
+                     {dy + ix * s.channels, s.channels, pixels, dx + ix * s.channels},
+                     args.in[1].as<float>(), s.channels, none);
             ix += pixels;
           }
         }
@@ -235,7 +146,17 @@ constexpr Kernel kRows[] = {
 
 }  // namespace
 
+void depthwise_row(const ops::WindowSize& s, const RowRing& x, std::int64_t oy,
+                   const float* weights, const ops::Epilogue<float>& epilogue, float* y) {
+  const std::int64_t step = s.stride_x * s.channels;
+  for (std::int64_t ox = 0; ox < s.out_width;) {
+    const std::int64_t pixels = std::max<std::int64_t>(1, inside(s, ox));
+    sum_taps(forward_taps(s, x, oy, ox), {x.first + ox * step, step, pixels, y + ox * s.channels},
+             weights, s.channels, epilogue);
+    ox += pixels;
+  }
+}
+
 std::span<const Kernel> depthwise_kernels() { return kRows; }
 
 }  // namespace inkling::cpu
-#endif
