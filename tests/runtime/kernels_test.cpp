@@ -2,6 +2,8 @@
 // threads, each instruction set that this CPU has.
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 #include <hwy/targets.h>
 
 #include <cmath>
@@ -69,7 +71,9 @@ void add_convolutions(std::vector<Case>& cases) {
       {{1, 40, 40, 50}, 3, 3, 10, 1, 1, 1}, {{1, 1, 1, 3}, 3, 3, 4, 1, 1, 1},
       {{9, 28, 28, 1}, 5, 5, 6, 1, 2, 1},   {{3, 20, 37, 3}, 3, 3, 8, 2, 1, 1},
       {{1, 33, 40, 2}, 3, 3, 5, 3, 4, 2},   {{2, 13, 11, 37}, 5, 5, 4, 2, 2, 1},
-      {{2, 6, 90, 4}, 2, 3, 7, 1, 0, 1}};
+      {{2, 6, 90, 4}, 2, 3, 7, 1, 0, 1},    {{2, 14, 13, 40}, 3, 3, 21, 1, 1, 1},
+      {{1, 11, 30, 17}, 3, 3, 48, 1, 0, 1}, {{1, 7, 7, 64}, 3, 3, 64, 1, 1, 1},
+      {{1, 9, 35, 33}, 3, 3, 16, 2, 1, 1}};
   for (std::size_t i = 0; i < geometries.size(); ++i) {
     const Geometry e = geometries[i];
     const auto conv = [e](Graph& g, bool constant) {
@@ -295,8 +299,11 @@ TEST(Kernels, EveryRowAgreesWithTheReferenceOnEveryInstructionSet) {
       const auto one = test::run(g, {.threads = 1, .optimize = false}, i, &kernels);
       const auto three = test::run(g, {.threads = 3, .optimize = false}, i);
       // Sums of up to 500 products below one in f32: a few hundred units in the last place of the
-      // result's scale.
-      EXPECT_LT(test::difference(one, expected), 3e-6)
+      // result's scale. Winograd's transforms multiply rounding by up to ten.
+      const bool transforms = std::any_of(kernels.begin(), kernels.end(), [](const auto& name) {
+        return name.find("winograd") != std::string::npos;
+      });
+      EXPECT_LT(test::difference(one, expected), transforms ? 1e-5 : 3e-6)
           << cases[i].name << " on " << hwy::TargetName(targets & -targets);
       EXPECT_EQ(one, three) << cases[i].name;
       seen.insert(kernels.begin(), kernels.end());

@@ -23,6 +23,7 @@ std::span<const Kernel> recurrent_kernels();
 std::span<const Kernel> reduction_kernels();
 std::span<const Kernel> softmax_kernels();
 std::span<const Kernel> transpose_kernels();
+std::span<const Kernel> winograd_kernels();
 
 inline bool all_f32(const NodeSpec& node) {
   return std::all_of(node.in.begin(), node.in.end(),

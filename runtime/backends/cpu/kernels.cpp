@@ -12,7 +12,7 @@ std::span<const Kernel> cpu_kernels() {
           cpu::depthwise_kernels(), cpu::elementwise_kernels(), cpu::matmul_kernels(),
           cpu::movement_kernels(), cpu::planar_convolution_kernels(), cpu::pooling_kernels(),
           cpu::recurrent_kernels(), cpu::reduction_kernels(), cpu::softmax_kernels(),
-          cpu::transpose_kernels()}) {
+          cpu::transpose_kernels(), cpu::winograd_kernels()}) {
       rows.insert(rows.end(), family.begin(), family.end());
     }
     return rows;
