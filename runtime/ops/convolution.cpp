@@ -2,9 +2,9 @@
 // its derivative.
 //
 //   conv2d                  y[n, oy, ox, o]  = sum_{ky, kx, i} x[n, iy, ix, i] w[ky, kx, i, o]   (+
-//   bias, clamped, when fused) conv2d_input_gradient   dx[n, iy, ix, i] = sum over the (oy, ox, ky,
-//   kx, o) that meet there of dy[n, oy, ox, o] w[ky, kx, i, o] conv2d_weight_gradient  dw[ky, kx,
-//   i, o] = sum_{n, oy, ox} x[n, iy, ix, i] dy[n, oy, ox, o]
+//   bias, + an addend of the result's shape, clamped, when fused) conv2d_input_gradient   dx[n, iy,
+//   ix, i] = sum over the (oy, ox, ky, kx, o) that meet there of dy[n, oy, ox, o] w[ky, kx, i, o]
+//   conv2d_weight_gradient  dw[ky, kx, i, o] = sum_{n, oy, ox} x[n, iy, ix, i] dy[n, oy, ox, o]
 // with iy = oy stride - pad_top + ky dilation, and so for ix. The depthwise ops have i = o and
 // w[ky, kx, o].
 //
@@ -23,7 +23,7 @@ struct Dense {
   static constexpr OpKind kForward = OpKind::kConv2d;
   static constexpr OpKind kInputGradient = OpKind::kConv2dInputGradient;
   static constexpr OpKind kWeightGradient = OpKind::kConv2dWeightGradient;
-  static constexpr std::size_t kWeightRank = 4;
+  static constexpr std::size_t kWeightRank = 4, kInputsMax = 4;
   static Result<std::vector<std::int64_t>> weight_dims(std::int64_t kh, std::int64_t kw,
                                                        std::int64_t in, std::int64_t out) {
     return std::vector<std::int64_t>{kh, kw, in, out};
@@ -42,7 +42,7 @@ struct Depthwise {
   static constexpr OpKind kForward = OpKind::kDepthwiseConv2d;
   static constexpr OpKind kInputGradient = OpKind::kDepthwiseConv2dInputGradient;
   static constexpr OpKind kWeightGradient = OpKind::kDepthwiseConv2dWeightGradient;
-  static constexpr std::size_t kWeightRank = 3;
+  static constexpr std::size_t kWeightRank = 3, kInputsMax = 3;
   static Result<std::vector<std::int64_t>> weight_dims(std::int64_t kh, std::int64_t kw,
                                                        std::int64_t in, std::int64_t out) {
     if (in != out)
@@ -80,10 +80,11 @@ struct Convolution {
   }
 
   static ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
-    INK_CHECK_OK(ops::expect_linear(in, 2, 3, attrs));
+    INK_CHECK_OK(ops::expect_linear(in, 2, Kind::kInputsMax, attrs));
     INK_TRY(const ops::WindowSize size, expect(in[0].shape, in[1].shape, attrs));
     INK_CHECK_OK(ops::expect_bias(in, in[1].shape.back()));
     INK_TRY(const Shape y, image_shape(size, in[1].shape.back()));
+    INK_CHECK_OK(ops::expect_addend(in, y));
     return std::vector<TensorSpec>{{in[0].dtype, y}};
   }
 
@@ -127,7 +128,7 @@ struct Convolution {
       const std::span<T> y = args.out[0].span<T>();
       const std::int64_t out = args.out[0].shape()[3];
       for (std::size_t i = 0; i < y.size(); ++i)
-        y[i] = epilogue.apply(y[i], static_cast<std::int64_t>(i) % out);
+        y[i] = epilogue.apply(y[i], static_cast<std::int64_t>(i), out);
     });
   }
 

@@ -66,4 +66,10 @@ Result<void> expect_bias(std::span<const TensorSpec> in, std::int64_t n) {
   return {};
 }
 
+Result<void> expect_addend(std::span<const TensorSpec> in, const Shape& result) {
+  if (in.size() > 3 && in[3].shape != result)
+    return refuse("an addend ", in[3].shape, ", expected ", result);
+  return {};
+}
+
 }  // namespace inkling::ops

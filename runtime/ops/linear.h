@@ -77,25 +77,33 @@ T multiply_add(T a, T b, T total) {
 // Refuses a third input that is not a bias of n elements.
 Result<void> expect_bias(std::span<const TensorSpec> in, std::int64_t n);
 
-// What a fused node does to each finished sum: adds the bias of its column, then clamps.
+// Refuses a fourth input that is not of the shape of the result.
+Result<void> expect_addend(std::span<const TensorSpec> in, const Shape& result);
+
+// What a fused node does to each finished sum: adds the bias of its column and the element of
+// another value of the result's shape (a residual connection), then clamps.
 template <typename T>
 struct Epilogue {
   const T* bias = nullptr;
+  const T* addend = nullptr;
   T low, high;
 
   static Epilogue of(const KernelArgs& args) {
+    const auto input = [&](std::size_t i) {
+      return args.in.size() > i ? args.in[i].template as<const T>() : nullptr;
+    };
     if constexpr (!std::is_floating_point_v<T>) {
       using Limits = std::numeric_limits<T>;
-      return {args.in.size() > 2 ? args.in[2].as<const T>() : nullptr, Limits::lowest(),
-              Limits::max()};
+      return {input(2), input(3), Limits::lowest(), Limits::max()};
     }
-    return {args.in.size() > 2 ? args.in[2].as<const T>() : nullptr,
-            static_cast<T>(args.attrs.real(Attr::kMin, -kInfinity)),
+    return {input(2), input(3), static_cast<T>(args.attrs.real(Attr::kMin, -kInfinity)),
             static_cast<T>(args.attrs.real(Attr::kMax, kInfinity))};
   }
-  T apply(T total, std::int64_t column) const {
-    const T sum = bias ? wrap(total, bias[column], [](auto a, auto b) { return a + b; }) : total;
-    return std::min(std::max(sum, low), high);
+  T apply(T total, std::int64_t element, std::int64_t columns) const {
+    const auto add = [](auto a, auto b) { return a + b; };
+    if (bias) total = wrap(total, bias[element % columns], add);
+    if (addend) total = wrap(total, addend[element], add);
+    return std::min(std::max(total, low), high);
   }
 };
 

@@ -1,10 +1,11 @@
-// C[..., i, j] = sum_k op(A)[..., i, k] op(B)[..., k, j]  (+ bias[j], then clamped, when fused)
+// C[..., i, j] = sum_k op(A)[..., i, k] op(B)[..., k, j]  (+ bias[j], + an addend of the shape
+// of C, then clamped, when fused)
 //
 // op transposes the last two axes where the attribute says so. With dC = G:
 //   d op(A) = G op(B)^T, stored as A is:   A plain:       G op(B)^T       A transposed:  op(B) G^T
 //   d op(B) = op(A)^T G, stored as B is:   B plain:       op(A)^T G       B transposed:  G^T op(A)
-// Transposing op(X) flips the flag, so every case is one matmul. Bias and bounds are put in by the
-// fusion pass when a plan is made, after differentiation; a fused node has no derivative.
+// Transposing op(X) flips the flag, so every case is one matmul. Bias, addend and bounds are put in
+// by the fusion pass when a plan is made, after differentiation; a fused node has no derivative.
 
 #include "runtime/ops/linear.h"
 
@@ -13,7 +14,7 @@ namespace inkling {
 namespace {
 
 ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
-  INK_CHECK_OK(ops::expect_linear(in, 2, 3, attrs));
+  INK_CHECK_OK(ops::expect_linear(in, 2, 4, attrs));
   const Shape& a = in[0].shape;
   const Shape& b = in[1].shape;
   if (a.rank() < 2 || a.rank() != b.rank())
@@ -31,6 +32,7 @@ ops::Specs infer(std::span<const TensorSpec> in, const Attrs& attrs) {
   INK_CHECK_OK(ops::expect_bias(in, n));
   Shape shape = a.with(rank - 2, a[ta ? rank - 1 : rank - 2]).with(rank - 1, n);
   INK_TRY(shape, Shape::from(shape.dims()));
+  INK_CHECK_OK(ops::expect_addend(in, shape));
   return std::vector<TensorSpec>{{in[0].dtype, shape}};
 }
 
@@ -53,7 +55,7 @@ void reference(const KernelArgs& args) {
           for (std::int64_t k = 0; k < size.k; ++k)
             total =
                 ops::multiply_add(a[i * a_row + k * a_column], b[k * b_row + j * b_column], total);
-          c[i * size.n + j] = epilogue.apply(total, j);
+          c[i * size.n + j] = epilogue.apply(total, (batch * size.m + i) * size.n + j, size.n);
         }
       }
     }

@@ -1,7 +1,10 @@
-// Three rewrites, applied node by node in order, so that chains collapse:
-//   op(broadcast_to(a), b)   -> op(a, b), where add, sub, mul and div repeat their operands
-//   themselves add(linear(x, w), b[c])  -> linear(x, w, b) clamp(linear(x, w, ...)) -> linear with
-//   bounds
+// Four rewrites, applied node by node in order, so that chains collapse:
+//
+//   op(broadcast_to(a), b)     -> op(a, b), where add, sub, mul and div repeat their operands
+//   add(linear(x, w), b[c])    -> linear(x, w, b)
+//   add(linear(x, w, b), r)    -> linear(x, w, b, r), r of the result's shape; not depthwise
+//   clamp(linear(x, w, ...))   -> linear with bounds
+//
 // The linear node must have no other reader. What it replaces is dropped by eliminate().
 
 #include <unordered_map>
@@ -60,7 +63,9 @@ class Fuser {
 
   void fuse_binary(const Node& node) {
     const ValueId a = bare(node.inputs[0]), b = bare(node.inputs[1]);
-    if (node.op == OpKind::kAdd && (fuse_bias(node, a, b) || fuse_bias(node, b, a))) return;
+    if (node.op == OpKind::kAdd && (fuse_bias(node, a, b) || fuse_bias(node, b, a) ||
+                                    fuse_addend(node, a, b) || fuse_addend(node, b, a)))
+      return;
     const Graph& source = rewriter_.source();
     const auto joint = ops::broadcast_shape(source.shape(a), source.shape(b));
     if (!joint || *joint != source.shape(node.outputs[0])) {
@@ -105,6 +110,20 @@ class Fuser {
     const ValueId bias = vector_of(b);
     replace(node, rewriter_.graph().append(linear.op, {linear.inputs[0], linear.inputs[1], bias},
                                            linear.attrs));
+    return true;
+  }
+
+  bool fuse_addend(const Node& node, ValueId y, ValueId addend) {
+    const Node* found = open_linear(y);
+    const Graph& source = rewriter_.source();
+    if (!found || found->op == OpKind::kDepthwiseConv2d || found->inputs.size() != 3 ||
+        source.shape(addend) != source.shape(y))
+      return false;
+    const Node linear = *found;
+    replace(node, rewriter_.graph().append(
+                      linear.op,
+                      {linear.inputs[0], linear.inputs[1], linear.inputs[2], rewriter_.now(addend)},
+                      linear.attrs));
     return true;
   }
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <hwy/targets.h>
+#include <algorithm>
 
 #include <cmath>
 #include <set>
@@ -52,6 +52,12 @@ void add_matmuls(std::vector<Case>& cases) {
   cases.push_back({"matmul_batch", [](Graph& g) {
                      return matmul(g, in(g, {3, 5, 4}), in(g, {3, 4, 17}));
                    }});
+  cases.push_back({"matmul_residual", [](Graph& g) {
+                     return g.append(
+                         OpKind::kMatmul,
+                         {in(g, {2, 50, 20}), in(g, {2, 20, 40}), in(g, {40}), in(g, {2, 50, 40})},
+                         {{Attr::kMax, 1.5}});
+                   }});
   cases.push_back({"matmul_fused", [](Graph& g) {
                      return g.append(OpKind::kMatmul,
                                      {in(g, {50, 20}), weights(g, {20, 40}, true), in(g, {40})},
@@ -90,6 +96,17 @@ void add_convolutions(std::vector<Case>& cases) {
            const auto inputs = g.nodes().back().inputs;
            return g.append(OpKind::kConv2d, {inputs[0], inputs[1], in(g, {g.shape(y)[3]})}, attrs);
          }});
+    cases.push_back({concat("conv2d_residual_", i), [=](Graph& g) {
+                       const ValueId y = conv(g, true);
+                       const Node node = g.nodes().back();
+                       const Shape shape = g.shape(y);
+                       Attrs attrs = node.attrs;
+                       attrs.set(Attr::kMin, 0.0);
+                       return g.append(
+                           OpKind::kConv2d,
+                           {node.inputs[0], node.inputs[1], in(g, {shape[3]}), in(g, shape)},
+                           attrs);
+                     }});
     cases.push_back(
         {concat("conv2d_input_gradient_", i), [=](Graph& g) {
            const ValueId y = conv(g, false);

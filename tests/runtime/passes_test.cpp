@@ -167,6 +167,33 @@ TEST(Fuse, LeavesALinearNodeThatSomeoneElseReads) {
   expect_same(g, *after);
 }
 
+TEST(Fuse, TakesAResidualAndTheClampBehindItIntoTheConvolution) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 5, 5, 4}});
+  const ValueId y =
+      add(g, conv2d(g, x, g.constant(random({3, 3, 4, 4}, 1)), {.pads = {1, 1, 1, 1}}),
+          g.constant(random({4}, 2)));
+  g.output("y", relu(g, add(g, x, y)));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after) << after.error().message;
+  ASSERT_EQ(after->nodes().size(), 1u);
+  EXPECT_EQ(after->nodes()[0].inputs.size(), 4u);
+  expect_same(g, *after);
+}
+
+TEST(Fuse, LeavesAResidualBesideADepthwiseConvolution) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 5, 5, 4}});
+  const ValueId y =
+      add(g, depthwise_conv2d(g, x, g.constant(random({3, 3, 4}, 1)), {.pads = {1, 1, 1, 1}}),
+          g.constant(random({4}, 2)));
+  g.output("y", add(g, x, y));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(count(*after, OpKind::kAdd), 1u);
+  expect_same(g, *after);
+}
+
 TEST(Fuse, DoesNotMoveAScaleBehindAClamp) {
   Graph g;
   const ValueId x = g.input("x", {DType::kF32, {4, 6}});

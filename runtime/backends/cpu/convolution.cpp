@@ -81,7 +81,8 @@ void forward(const KernelArgs& args) {
                    .c = args.out[0].as<float>(),
                    .c_row = s.out,
                    .bias = epilogue.bias,
-                   .clamp = args.attrs.has(Attr::kMin),
+                   .addend = epilogue.addend,
+                   .clamp = epilogue.low > -kInfinity || epilogue.high < kInfinity,
                    .low = epilogue.low,
                    .high = epilogue.high};
   const GemmPieces pieces = forward_pieces(s, args.pool.threads());

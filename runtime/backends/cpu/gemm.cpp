@@ -143,8 +143,8 @@ struct Ahead {
 // line a step.
 template <int kTileRows, int kVectors, bool kWhole, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
-                     Ahead next, const float* HWY_RESTRICT bias, float* HWY_RESTRICT c,
-                     Edge<kWhole> edge) {
+                     Ahead next, const float* HWY_RESTRICT bias, const float* HWY_RESTRICT addend,
+                     float* HWY_RESTRICT c, Edge<kWhole> edge) {
   const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
   const std::int64_t a_row = g.a_row, a_k = g.a_k;
   Vec acc[kTileRows][kVectors];
@@ -183,6 +183,7 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
     for (int r = 0; r < kTileRows; ++r) {
       Vec y = acc[r][v];
       if (bias) y = hn::Add(y, offset);
+      if (addend) y = hn::Add(y, edge.load(addend + r * g.c_row + v * n, v + 1 == kVectors));
       if (g.clamp) y = bounded(y, low, high);
       edge.store(y, c + r * g.c_row + v * n, v + 1 == kVectors);
     }
@@ -197,8 +198,10 @@ int next_rows(std::int64_t left) {
 }
 
 template <int kVectors, bool kWhole, bool kPacked>
-void rows_of_panel(const Gemm& g, const float* panel, const float* bias, float* c,
-                   Edge<kWhole> edge) {
+void rows_of_panel(const Gemm& g, const float* panel, std::int64_t first, Edge<kWhole> edge) {
+  const float* bias = g.bias ? g.bias + first : nullptr;
+  const float* addend = g.addend ? g.addend + first : nullptr;
+  float* c = g.c + first;
   Ahead next{panel + g.panel_stride, kCacheLine};
   const float* const next_end = next.at + g.k * panel_width();
   for (std::int64_t m = 0; m < g.m;) {
@@ -207,6 +210,7 @@ void rows_of_panel(const Gemm& g, const float* panel, const float* bias, float* 
       const auto run = [&]<int kTileRows>() {
         if (rows != kTileRows) return false;
         tile<kTileRows, kVectors, kWhole, kPacked>(g, g.a + m * g.a_row, panel, next, bias,
+                                                   addend ? addend + m * g.c_row : nullptr,
                                                    c + m * g.c_row, edge);
         return true;
       };
@@ -224,15 +228,13 @@ void run_panels(const Gemm& g) {
   const std::int64_t width = panel_width();
   const float* panel = g.packed;
   for (std::int64_t first = 0; first < g.n; first += width, panel += g.panel_stride) {
-    const float* bias = g.bias ? g.bias + first : nullptr;
-    float* c = g.c + first;
     const std::int64_t columns = g.n - first;
     if (columns >= width) {
-      rows_of_panel<2, true, kPacked>(g, panel, bias, c, {});
+      rows_of_panel<2, true, kPacked>(g, panel, first, {});
     } else if (columns > lanes()) {
-      rows_of_panel<2, false, kPacked>(g, panel, bias, c, {columns - lanes()});
+      rows_of_panel<2, false, kPacked>(g, panel, first, {columns - lanes()});
     } else {
-      rows_of_panel<1, false, kPacked>(g, panel, bias, c, {columns});
+      rows_of_panel<1, false, kPacked>(g, panel, first, {columns});
     }
   }
 }
@@ -303,6 +305,7 @@ Gemm gemm_piece(const Gemm& whole, const GemmPieces& pieces, std::int64_t i) {
   g.packed += panel * g.panel_stride;
   g.c += row * g.c_row + column;
   if (g.bias != nullptr) g.bias += column;
+  if (g.addend != nullptr) g.addend += row * g.c_row + column;
   return g;
 }
 

@@ -36,8 +36,9 @@ struct Gemm {
   std::int64_t b_row = 0;  // 0: packed
   float* c;                // element (m, n) is c[m * c_row + n]
   std::int64_t c_row;
-  bool accumulate = false;      // C += A B
-  const float* bias = nullptr;  // [n], added to each row
+  bool accumulate = false;        // C += A B
+  const float* bias = nullptr;    // [n], added to each row
+  const float* addend = nullptr;  // [m, n], its rows as far apart as those of C
   bool clamp = false;
   float low = 0, high = 0;
 };

@@ -69,7 +69,8 @@ void run(const KernelArgs& args) {
                      .c = args.out[0].as<float>() + batch * s.m * s.n,
                      .c_row = s.n,
                      .bias = epilogue.bias,
-                     .clamp = args.attrs.has(Attr::kMin),
+                     .addend = epilogue.addend ? epilogue.addend + batch * s.m * s.n : nullptr,
+                     .clamp = epilogue.low > -kInfinity || epilogue.high < kInfinity,
                      .low = epilogue.low,
                      .high = epilogue.high};
     const double work = static_cast<double>(s.m) * static_cast<double>(s.n) *

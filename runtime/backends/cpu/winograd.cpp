@@ -43,7 +43,9 @@ struct Tiles {
   std::int64_t places() const { return (side + 2) * (side + 2); }
   // Floats between the matrices of two places. An odd number of cache lines: else all places of a
   // tile would lie in the same few sets of the L1 cache.
-  std::int64_t spread(std::int64_t channels) const { return ((strip * channels + 15) / 16 | 1) * 16; }
+  std::int64_t spread(std::int64_t channels) const {
+    return ((strip * channels + 15) / 16 | 1) * 16;
+  }
 };
 
 struct Strip {
@@ -162,7 +164,7 @@ void transform_outputs(const Tiles& t, Strip strip, const float* from,
     const std::int64_t top = tile / t.across % t.down * kSide, left = tile % t.across * kSide;
     const std::int64_t height = std::min<std::int64_t>(kSide, t.s.out_height - top);
     const std::int64_t width = std::min<std::int64_t>(kSide, t.s.out_width - left);
-    float* to = y + ((image * t.s.out_height + top) * t.s.out_width + left) * channels;
+    const std::int64_t corner = ((image * t.s.out_height + top) * t.s.out_width + left) * channels;
     for (std::int64_t next = 0; next < channels; next += lanes) {
       const std::int64_t c = std::min(next, channels - lanes);
       const Vec bias = epilogue.bias ? hn::LoadU(kTag, epilogue.bias + c) : hn::Zero(kTag);
@@ -184,9 +186,11 @@ void transform_outputs(const Tiles& t, Strip strip, const float* from,
         transform_output<kSide>(in, out);
 #pragma GCC unroll 4
         for (int column = 0; column < kSide; ++column) {
-          if (column < width)
-            hn::StoreU(bounded(hn::Add(out[column], bias), low, high), kTag,
-                       to + (row * t.s.out_width + column) * channels + c);
+          if (column >= width) break;
+          const std::int64_t at = corner + (row * t.s.out_width + column) * channels + c;
+          Vec sum = hn::Add(out[column], bias);
+          if (epilogue.addend) sum = hn::Add(sum, hn::LoadU(kTag, epilogue.addend + at));
+          hn::StoreU(bounded(sum, low, high), kTag, y + at);
         }
       }
     }
