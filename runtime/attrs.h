@@ -40,9 +40,11 @@ enum class Attr : std::uint8_t {
   kMode,          // integer: which of the variants that the op's file lists
   kCount,         // integer: how many
   kExclusive,     // integer 0 or 1: a running sum leaves its own element out
-  kReverse        // integer 0 or 1: from the end
+  kReverse,       // integer 0 or 1: from the end
+  kExpandMin,     // real: bounds of an expansion inside a fused op
+  kExpandMax      // real
 };
-inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kReverse) + 1;
+inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kExpandMax) + 1;
 
 std::string_view attr_name(Attr attr);
 

@@ -12,6 +12,7 @@ constexpr Pass kPasses[] = {
     {"share", share},
     {"fold_scales", fold_scales},
     {"fuse", fuse},
+    {"fuse_expansions", fuse_expansions},
     {"fold_constants", fold_constants},
 };
 

@@ -32,6 +32,10 @@ Result<Graph> fold_scales(const Graph& graph);
 // linear op before them. A fused graph cannot be differentiated.
 Result<Graph> fuse(const Graph& graph);
 
+// Joins a depthwise convolution to the 1x1 convolution that expands its channels, where the
+// expanded image is large, so that it need not be there as a whole.
+Result<Graph> fuse_expansions(const Graph& graph);
+
 // The passes above in the order in which a graph goes through them; some more than once.
 struct Pass {
   const char* name;

@@ -91,6 +91,7 @@ constexpr const char* kDerivatives[] = {
     "scatter_add(places, dy)",
     "gru_gradient: back through time",
     "none: only second derivatives of gru would need it",
+    "none: made when a plan is made, after differentiation",
 };
 
 // "no derivative" exactly where the op has none.

@@ -145,6 +145,19 @@ void add_convolutions(std::vector<Case>& cases) {
                        return g.append(OpKind::kDepthwiseConv2dWeightGradient,
                                        {g.nodes().back().inputs[0], y}, attrs);
                      }});
+    cases.push_back({concat("expanded_depthwise_", i), [=](Graph& g) {
+                       depthwise_conv2d(g, in(g, e.x), weights(g, {e.kh, e.kw, e.x[3]}, true),
+                                        window(e.stride, e.pad, e.dilation));
+                       Attrs attrs = g.nodes().back().attrs;
+                       attrs.set(Attr::kMin, -1.0).set(Attr::kExpandMin, 0.0);
+                       attrs.set(Attr::kExpandMax, 2.0);
+                       const std::int64_t expanded = e.x[3] + 15;
+                       return g.append(
+                           OpKind::kExpandedDepthwiseConv2d,
+                           {in(g, e.x), weights(g, {1, 1, e.x[3], expanded}, true),
+                            in(g, {expanded}), in(g, {e.kh, e.kw, expanded}), in(g, {expanded})},
+                           attrs);
+                     }});
     cases.push_back({concat("depthwise_fused_", i), [=](Graph& g) {
                        depthwise_conv2d(g, in(g, e.x), weights(g, {e.kh, e.kw, e.x[3]}, true),
                                         window(e.stride, e.pad, e.dilation));

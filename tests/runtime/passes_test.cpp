@@ -205,6 +205,37 @@ TEST(Fuse, DoesNotMoveAScaleBehindAClamp) {
   expect_same(g, *after);
 }
 
+Graph inverted_residual(std::int64_t side) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, side, side, 8}});
+  ValueId y = conv2d(g, x, g.constant(random({1, 1, 8, 96}, 1)), {});
+  y = clamp(g, add(g, y, g.constant(random({96}, 2))), 0, 6);
+  y = depthwise_conv2d(g, y, g.constant(random({3, 3, 96}, 3)),
+                       {.strides = {2, 2}, .pads = {1, 1, 1, 1}});
+  g.output("y", relu(g, add(g, y, g.constant(random({96}, 4)))));
+  return *fuse(g);
+}
+
+TEST(FuseExpansions, JoinsALargeExpandedImageToItsReader) {
+  const Graph g = inverted_residual(56);
+  const auto after = fuse_expansions(g);
+  ASSERT_TRUE(after) << after.error().message;
+  ASSERT_EQ(after->nodes().size(), 1u);
+  EXPECT_EQ(after->nodes()[0].op, OpKind::kExpandedDepthwiseConv2d);
+  expect_same(g, *after);
+}
+
+TEST(FuseExpansions, LeavesASmallImageAndOneWithAnotherReader) {
+  const auto small = fuse_expansions(inverted_residual(16));
+  ASSERT_TRUE(small);
+  EXPECT_EQ(count(*small, OpKind::kExpandedDepthwiseConv2d), 0u);
+  Graph g = inverted_residual(56);
+  g.output("expanded", g.nodes()[0].outputs[0]);
+  const auto read_twice = fuse_expansions(g);
+  ASSERT_TRUE(read_twice);
+  EXPECT_EQ(count(*read_twice, OpKind::kExpandedDepthwiseConv2d), 0u);
+}
+
 // conv -> bias -> scale -> shift -> relu -> conv, as a batch norm after a convolution with a bias.
 Graph scaled_network() {
   Graph g;

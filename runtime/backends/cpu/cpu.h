@@ -15,6 +15,7 @@ std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> depthwise_weight_gradient_kernels();
 std::span<const Kernel> depthwise_kernels();
 std::span<const Kernel> elementwise_kernels();
+std::span<const Kernel> expanded_depthwise_kernels();
 std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> movement_kernels();
 std::span<const Kernel> planar_convolution_kernels();

@@ -66,7 +66,7 @@ void forward(const KernelArgs& args) {
 
 bool forward_accepts(const NodeSpec& node) {
   const Shape& w = node.in[1].shape;
-  return all_f32(node) && w[0] * w[1] <= kTapsMax;
+  return all_f32(node) && w[0] * w[1] <= kDepthwiseTapsMax;
 }
 
 double forward_cost(const NodeSpec& node) {

@@ -7,6 +7,8 @@
 
 namespace inkling::cpu {
 
+inline constexpr std::int64_t kDepthwiseTapsMax = 64;  // of a kernel
+
 // Rows of one image, [rows, width, channels]: row i lies in place i % rows, so that a window may
 // slide over an image that is never there as a whole.
 struct RowRing {

@@ -4,18 +4,17 @@
 #include <array>
 #include <cstdint>
 
+#include "runtime/backends/cpu/depthwise.h"
 #include "runtime/ops/linear.h"
 
 namespace inkling::cpu {
-
-inline constexpr std::int64_t kTapsMax = 64;
 
 // What a pixel of the result sums over.
 struct Taps {
   struct Tap {
     std::int64_t from, weight;  // floats beyond the pixel's place in the source, and in the weights
   };
-  std::array<Tap, kTapsMax> tap;
+  std::array<Tap, kDepthwiseTapsMax> tap;
   std::size_t count = 0;
   void add(std::int64_t from, std::int64_t weight) { tap[count++] = {from, weight}; }
 };
