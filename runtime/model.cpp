@@ -155,8 +155,9 @@ std::vector<std::int64_t> read_integers(const flatbuffers::Vector<std::int64_t>*
 
 class Decoder {
  public:
-  Decoder(const schema::Model& source, ByteSpan weights, std::shared_ptr<const void> owner)
-      : source_(source), weights_(weights), owner_(std::move(owner)) {}
+  Decoder(const schema::Model& source, ByteSpan weights, std::shared_ptr<const void> owner,
+          bool mapped)
+      : source_(source), weights_(weights), owner_(std::move(owner)), mapped_(mapped) {}
 
   Result<Model> run() {
     const auto* leaves = source_.leaves();
@@ -205,7 +206,7 @@ class Decoder {
       return corrupt("weights of ", spec, " at ", leaf.offset(), " reach outside their section of ",
                      weights_.size(), " bytes");
     }
-    Tensor tensor = Tensor::borrow(spec, weights_.data() + leaf.offset(), owner_);
+    Tensor tensor = Tensor::borrow(spec, weights_.data() + leaf.offset(), owner_, mapped_);
     switch (leaf.kind()) {
       case schema::ValueKind::Constant:
         model_.graph.constant(std::move(tensor));
@@ -285,6 +286,7 @@ class Decoder {
   const schema::Model& source_;
   ByteSpan weights_;
   std::shared_ptr<const void> owner_;
+  bool mapped_;
   Model model_;
 };
 
@@ -323,6 +325,17 @@ Result<Sections> split(ByteSpan bytes) {
   return sections;
 }
 
+Result<Model> decode(ByteSpan bytes, std::shared_ptr<const void> owner, bool mapped) {
+  INK_TRY(const Sections sections, split(bytes));
+  if (mapped) release_pages(bytes);  // all were read for the digest, and most are read much later
+  flatbuffers::Verifier verifier(sections.graph.data(), sections.graph.size(), 16, 1u << 20);
+  if (sections.graph.size() < 8 || !schema::VerifyModelBuffer(verifier))
+    return corrupt("the graph is not well formed");
+  return Decoder(*schema::GetModel(sections.graph.data()), sections.weights, std::move(owner),
+                 mapped)
+      .run();
+}
+
 }  // namespace
 
 Result<Bytes> encode_model(const Model& model) {
@@ -356,12 +369,7 @@ Result<Bytes> encode_model(const Model& model) {
 }
 
 Result<Model> decode_model(ByteSpan bytes, std::shared_ptr<const void> owner) {
-  INK_TRY(const Sections sections, split(bytes));
-  flatbuffers::Verifier verifier(sections.graph.data(), sections.graph.size(), 16, 1u << 20);
-  if (sections.graph.size() < 8 || !schema::VerifyModelBuffer(verifier))
-    return corrupt("the graph is not well formed");
-  return Decoder(*schema::GetModel(sections.graph.data()), sections.weights, std::move(owner))
-      .run();
+  return decode(bytes, std::move(owner), false);
 }
 
 Result<void> save_model(const Model& model, const Path& path) {
@@ -371,7 +379,7 @@ Result<void> save_model(const Model& model, const Path& path) {
 
 Result<Model> open_model(const Path& path) {
   INK_TRY(const auto file, MappedFile::open(path));
-  auto model = decode_model(file->bytes(), file);
+  auto model = decode(file->bytes(), file, true);
   if (!model) return fail_within(std::move(model).error(), path.string());
   return model;
 }

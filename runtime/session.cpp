@@ -150,6 +150,21 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
   plan->pool = options.executor.run != nullptr ? std::make_unique<ThreadPool>(options.executor)
                                                : std::make_unique<ThreadPool>(options.threads);
   INK_INVARIANT(plan->pool->threads() == threads_of(options));
+  // Before there is an arena: so its memory and that of the weights' file are not needed at once.
+  std::vector<const std::byte*> packed(d.steps.size(), nullptr);
+  for (std::size_t i = 0; i < d.steps.size(); ++i) {
+    const Draft::Step& step = d.steps[i];
+    if (step.packed_bytes == 0) continue;
+    const Node& node = graph.nodes()[step.node];
+    const auto in = specs_of(graph, node.inputs), out = specs_of(graph, node.outputs);
+    const Tensor& weights = *graph.value(node.inputs[1]).tensor;
+    AlignedBytes bytes = allocate_aligned(step.packed_bytes);
+    step.kernel->pack(node_spec(graph, node, in, out, plan->pool->threads()),
+                      {weights.spec(), const_cast<void*>(weights.raw())}, bytes.get());
+    weights.release_pages();
+    packed[i] = bytes.get();
+    plan->packed.push_back(std::move(bytes));
+  }
   plan->arena = allocate_aligned(d.layout.bytes);
   plan->arena_bytes = d.layout.bytes;
   plan->arena_lower_bound = inkling::arena_lower_bound(d.lifetimes);
@@ -178,16 +193,6 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
   }
   for (const Draft::Step& step : d.steps) {
     const Node& node = graph.nodes()[step.node];
-    const std::byte* packed = nullptr;
-    if (step.packed_bytes > 0) {
-      const auto in = specs_of(graph, node.inputs), out = specs_of(graph, node.outputs);
-      const Tensor& weights = *graph.value(node.inputs[1]).tensor;
-      plan->packed.push_back(allocate_aligned(step.packed_bytes));
-      step.kernel->pack(node_spec(graph, node, in, out, plan->pool->threads()),
-                        {weights.spec(), const_cast<void*>(weights.raw())},
-                        plan->packed.back().get());
-      packed = plan->packed.back().get();
-    }
     plan->steps.push_back({.run = step.kernel ? step.kernel->run : op_def(node.op).reference,
                            .kernel = step.kernel,
                            .node = step.node,
@@ -195,7 +200,7 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
                            .inputs = node.inputs.size(),
                            .outputs = node.outputs.size(),
                            .scratch = address(step.scratch),
-                           .packed = packed});
+                           .packed = packed[plan->steps.size()]});
     for (const auto* ids : {&node.inputs, &node.outputs}) {
       for (const ValueId id : *ids)
         plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "runtime/base/file.h"
+
 namespace inkling {
 
 namespace {
@@ -152,12 +154,18 @@ Tensor Tensor::zeros(TensorSpec spec) {
   return tensor;
 }
 
-Tensor Tensor::borrow(TensorSpec spec, const void* data, std::shared_ptr<const void> owner) {
+Tensor Tensor::borrow(TensorSpec spec, const void* data, std::shared_ptr<const void> owner,
+                      bool mapped) {
   Tensor tensor;
   tensor.spec_ = spec;
   tensor.owner_ = std::move(owner);
   tensor.data_ = data;
+  tensor.mapped_ = mapped;
   return tensor;
+}
+
+void Tensor::release_pages() const noexcept {
+  if (mapped_) inkling::release_pages({static_cast<const std::uint8_t*>(data_), spec_.bytes()});
 }
 
 Tensor Tensor::clone() const {

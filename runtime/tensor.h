@@ -175,8 +175,9 @@ class Tensor {
   static Tensor scalar(T value) {
     return from<T>(Shape{}, {value});
   }
-  // Read-only bytes that belong to `owner`.
-  static Tensor borrow(TensorSpec spec, const void* data, std::shared_ptr<const void> owner);
+  // Read-only bytes that belong to `owner`, which maps a file or not.
+  static Tensor borrow(TensorSpec spec, const void* data, std::shared_ptr<const void> owner,
+                       bool mapped = false);
 
   const TensorSpec& spec() const { return spec_; }
   const Shape& shape() const { return spec_.shape; }
@@ -197,6 +198,8 @@ class Tensor {
     return {spec_, owned_.get()};
   }
   Tensor clone() const;
+  // Where the bytes are those of a mapped file: gives up their memory until they are read again.
+  void release_pages() const noexcept;
 
  private:
   TensorSpec spec_;
@@ -204,6 +207,7 @@ class Tensor {
   // A mapped file is shared by every tensor in it, and by every graph that a pass makes from one.
   std::shared_ptr<const void> owner_;
   const void* data_ = nullptr;
+  bool mapped_ = false;
 };
 
 template <typename T>
