@@ -18,6 +18,7 @@ struct NodeSpec {
   const Attrs& attrs;
   bool constant_weights;  // input 1 never changes, so that pack() may run once
   unsigned threads;
+  std::int64_t out_pitch = 0;  // as in KernelArgs; a row that cannot write so does not accept
 };
 
 struct Kernel {

@@ -23,6 +23,9 @@ struct KernelArgs {
   ThreadPool& pool;
   std::byte* scratch = nullptr;       // kTensorAlignment-aligned, scratch_bytes of the kernel's row
   const std::byte* packed = nullptr;  // what the row's pack() made of a constant input; else null
+  // Elements from one run of the output's last axis to the next where it is a part of a
+  // concatenation; 0: its runs follow each other. Only what NodeSpec::out_pitch told the row.
+  std::int64_t out_pitch = 0;
 };
 
 struct OpDef {

@@ -29,6 +29,7 @@ struct Session::Plan {
     std::size_t first_operand, inputs, outputs;
     std::byte* scratch;
     const std::byte* packed;
+    std::int64_t out_pitch;
   };
   std::vector<Step> steps;
 
@@ -81,6 +82,10 @@ struct Draft {
   ArenaLayout layout;
   std::size_t packed_bytes = 0;
 
+  std::int64_t pitch_of(const Node& node) const {
+    return storage.pitch[static_cast<std::size_t>(node.outputs[0])];
+  }
+
   // Chooses kernels: their scratch memory is part of the arena.
   void choose_steps(const PlanOptions& options, unsigned threads) {
     for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
@@ -88,8 +93,10 @@ struct Draft {
       const Node& node = graph.nodes()[i];
       const auto in = specs_of(graph, node.inputs);
       const auto out = specs_of(graph, node.outputs);
-      const NodeSpec spec = node_spec(graph, node, in, out, threads);
+      NodeSpec spec = node_spec(graph, node, in, out, threads);
+      spec.out_pitch = pitch_of(node);
       const Kernel* kernel = options.reference_only ? nullptr : choose_kernel(cpu_kernels(), spec);
+      INK_INVARIANT(kernel != nullptr || spec.out_pitch == 0);
       const bool packs = kernel && kernel->packed_bytes && spec.constant_weights;
       const std::size_t packed = packs ? kernel->packed_bytes(spec) : 0;
       const std::size_t scratch = kernel && kernel->scratch_bytes ? kernel->scratch_bytes(spec) : 0;
@@ -127,7 +134,7 @@ Result<Draft> draft(const Graph& source, const PlanOptions& options) {
   } else {
     d.graph = source;
   }
-  d.storage = plan_storage(d.graph);
+  d.storage = plan_storage(d.graph, !options.reference_only);
   d.choose_steps(options, threads_of(options));
   d.lay_out();
   return d;
@@ -189,7 +196,10 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
   }
   for (std::size_t v = 0; v < graph.values().size(); ++v) {
     const auto root = static_cast<std::size_t>(d.storage.root[v]);
-    plan->views[v] = {graph.values()[v].spec, plan->views[root].data};
+    const TensorSpec& spec = graph.values()[v].spec;
+    auto* bytes = static_cast<std::byte*>(plan->views[root].data);
+    const auto offset = static_cast<std::size_t>(d.storage.offset[v]) * dtype_bytes(spec.dtype);
+    plan->views[v] = {spec, bytes == nullptr ? nullptr : bytes + offset};
   }
   for (const Draft::Step& step : d.steps) {
     const Node& node = graph.nodes()[step.node];
@@ -200,7 +210,8 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
                            .inputs = node.inputs.size(),
                            .outputs = node.outputs.size(),
                            .scratch = address(step.scratch),
-                           .packed = packed[plan->steps.size()]});
+                           .packed = packed[plan->steps.size()],
+                           .out_pitch = d.pitch_of(node)});
     for (const auto* ids : {&node.inputs, &node.outputs}) {
       for (const ValueId id : *ids)
         plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);
@@ -231,7 +242,8 @@ void Session::run_steps(const After& after) noexcept {
               plan_->graph.nodes()[step.node].attrs,
               *plan_->pool,
               step.scratch,
-              step.packed});
+              step.packed,
+              step.out_pitch});
     after(i);
   }
   for (const Plan::Copy& copy : plan_->copies) std::memcpy(copy.to, copy.from, copy.bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/op.h"
+#include "runtime/passes/rewriter.h"
 
 namespace inkling {
 
@@ -14,10 +15,12 @@ std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
 
 class Builder {
  public:
-  explicit Builder(const Graph& graph) : graph_(graph) {
+  Builder(const Graph& graph, bool parts) : graph_(graph), parts_(parts) {
     const std::size_t count = graph.values().size();
     plan_.root.resize(count);
     for (std::size_t i = 0; i < count; ++i) plan_.root[i] = ValueId{static_cast<std::uint32_t>(i)};
+    plan_.offset.assign(count, 0);
+    plan_.pitch.assign(count, 0);
     plan_.first.assign(count, 1);
     plan_.last.assign(count, 0);
     plan_.view.assign(graph.nodes().size(), false);
@@ -27,6 +30,7 @@ class Builder {
 
   StoragePlan build() {
     find_views();
+    if (parts_) find_parts();
     find_last_reads();
     update_in_place();
     write_over_inputs();
@@ -44,6 +48,33 @@ class Builder {
       const ValueId source = plan_.root[at(node.inputs[0])];
       if (graph_.value(source).kind != ValueKind::kResult) continue;
       plan_.root[at(node.outputs[0])] = source;
+      plan_.view[i] = true;
+    }
+  }
+
+  // Concatenations of channels whose every part is the result of a convolution that nobody else
+  // reads.
+  void find_parts() {
+    const std::vector<std::size_t> uses = count_uses(graph_);
+    std::vector<bool> writes_parts(graph_.values().size(), false);
+    for (const Node& node : graph_.nodes()) {
+      writes_parts[at(node.outputs[0])] = node.op == OpKind::kConv2d && node.inputs.size() < 4 &&
+                                          graph_.spec(node.outputs[0]).dtype == DType::kF32;
+    }
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (node.op != OpKind::kConcat || node.attrs.integer(Attr::kAxis) != 3) continue;
+      if (!std::all_of(node.inputs.begin(), node.inputs.end(),
+                       [&](ValueId part) { return writes_parts[at(part)] && uses[at(part)] == 1; }))
+        continue;
+      const ValueId whole = node.outputs[0];
+      std::int64_t offset = 0;
+      for (const ValueId part : node.inputs) {
+        plan_.root[at(part)] = whole;
+        plan_.offset[at(part)] = offset;
+        plan_.pitch[at(part)] = graph_.shape(whole)[3];
+        offset += graph_.shape(part)[3];
+      }
       plan_.view[i] = true;
     }
   }
@@ -128,6 +159,7 @@ class Builder {
   }
 
   const Graph& graph_;
+  const bool parts_;
   StoragePlan plan_;
   std::vector<std::size_t> reads_until_;  // by root: the last node that reads it
   std::vector<bool> lives_on_;            // by root: must survive the last step
@@ -135,6 +167,6 @@ class Builder {
 
 }  // namespace
 
-StoragePlan plan_storage(const Graph& graph) { return Builder(graph).build(); }
+StoragePlan plan_storage(const Graph& graph, bool parts) { return Builder(graph, parts).build(); }
 
 }  // namespace inkling

@@ -142,6 +142,44 @@ TEST(Session, VariablesSwapThroughReshapedCopies) {
   EXPECT_EQ(session->variable("b")->as<float>()[1], 2);
 }
 
+// The parts of a concatenation of channels are written into their places by the convolutions.
+TEST(Session, ConcatenatesConvolutionsWithoutCopies) {
+  Graph g;
+  Rng rng(3, "parts");
+  const auto weights = [&](Shape shape) {
+    return g.constant(test::random_tensor({DType::kF32, shape}, rng));
+  };
+  const ValueId x = g.input("x", {DType::kF32, {2, 9, 10, 17}});
+  const Window same{.pads = {1, 1, 1, 1}};
+  const std::vector<ValueId> parts = {
+      relu(g, conv2d(g, x, weights({1, 1, 17, 5}), {})),
+      add(g, conv2d(g, x, weights({3, 3, 17, 40}), same), weights({40})),
+      conv2d(g, x, weights({3, 3, 17, 3}), same)};
+  const ValueId whole = concat(g, parts, 3);
+  g.output("whole", whole);
+  g.output("y", relu(g, conv2d(g, whole, weights({1, 1, 48, 6}), {})));
+  auto session = Session::create(g, {});
+  ASSERT_TRUE(session);
+  for (const auto& step : session->steps()) EXPECT_NE(step.op, OpKind::kConcat);
+  const auto expected = test::run(g, {.reference_only = true}, 1);
+  EXPECT_LT(test::difference(test::run(g, {}, 1), expected), 1e-5);
+  EXPECT_EQ(test::run(g, {.threads = 3}, 1), test::run(g, {}, 1));
+}
+
+TEST(Session, CopiesPartsThatSomeoneElseReads) {
+  Graph g;
+  Rng rng(3, "parts");
+  const ValueId x = g.input("x", {DType::kF32, {1, 4, 4, 3}});
+  const auto weights = [&] {
+    return g.constant(test::random_tensor({DType::kF32, {1, 1, 3, 3}}, rng));
+  };
+  const ValueId first = conv2d(g, x, weights(), {}), second = conv2d(g, x, weights(), {});
+  const std::vector<ValueId> read_twice = {first, second}, same_twice = {second, second};
+  g.output("both", concat(g, read_twice, 3));
+  g.output("other", relu(g, concat(g, same_twice, 3)));
+  EXPECT_LT(test::difference(test::run(g, {}, 1), test::run(g, {.reference_only = true}, 1)), 1e-6);
+}
+
 // Random chains of elementwise ops, views and updates: what the planner shares must not be seen.
 TEST(Session, SharedStorageNeverChangesAResult) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {

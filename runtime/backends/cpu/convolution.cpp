@@ -79,7 +79,7 @@ void forward(const KernelArgs& args) {
                    .packed = packed,
                    .panel_stride = s.row() * gemm_panel_width(),
                    .c = args.out[0].as<float>(),
-                   .c_row = s.out,
+                   .c_row = args.out_pitch > 0 ? args.out_pitch : s.out,
                    .bias = epilogue.bias,
                    .addend = epilogue.addend,
                    .clamp = epilogue.low > -kInfinity || epilogue.high < kInfinity,

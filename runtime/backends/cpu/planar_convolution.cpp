@@ -262,7 +262,8 @@ Planar forward_size(std::span<const TensorSpec> in, const Attrs& attrs) {
 }
 
 bool forward_accepts(const NodeSpec& node) {
-  return all_f32(node) && node.in.size() < 4 && accepts(forward_size(node.in, node.attrs));
+  return all_f32(node) && node.in.size() < 4 && node.out_pitch == 0 &&
+         accepts(forward_size(node.in, node.attrs));
 }
 
 std::size_t forward_scratch(const NodeSpec& node) {

@@ -48,6 +48,12 @@ struct Tiles {
   }
 };
 
+// Where a result goes: its pixels lie `pitch` floats apart.
+struct Target {
+  float* y;
+  std::int64_t pitch;
+};
+
 struct Strip {
   std::int64_t first, count;
 };
@@ -154,7 +160,7 @@ void transform_inputs(const Tiles& t, Strip strip, const float* x, float* to) {
 // from[place][tile][out] back to the outputs of a strip's tiles.
 template <int kSide>
 void transform_outputs(const Tiles& t, Strip strip, const float* from,
-                       const ops::Epilogue<float>& epilogue, float* y) {
+                       const ops::Epilogue<float>& epilogue, Target target) {
   constexpr int kPlaces = kSide + 2;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
   const std::int64_t channels = t.s.out, spread = t.spread(channels);
@@ -164,7 +170,7 @@ void transform_outputs(const Tiles& t, Strip strip, const float* from,
     const std::int64_t top = tile / t.across % t.down * kSide, left = tile % t.across * kSide;
     const std::int64_t height = std::min<std::int64_t>(kSide, t.s.out_height - top);
     const std::int64_t width = std::min<std::int64_t>(kSide, t.s.out_width - left);
-    const std::int64_t corner = ((image * t.s.out_height + top) * t.s.out_width + left) * channels;
+    const std::int64_t corner = (image * t.s.out_height + top) * t.s.out_width + left;
     for (std::int64_t next = 0; next < channels; next += lanes) {
       const std::int64_t c = std::min(next, channels - lanes);
       const Vec bias = epilogue.bias ? hn::LoadU(kTag, epilogue.bias + c) : hn::Zero(kTag);
@@ -187,10 +193,11 @@ void transform_outputs(const Tiles& t, Strip strip, const float* from,
 #pragma GCC unroll 4
         for (int column = 0; column < kSide; ++column) {
           if (column >= width) break;
-          const std::int64_t at = corner + (row * t.s.out_width + column) * channels + c;
+          const std::int64_t pixel = corner + row * t.s.out_width + column;
           Vec sum = hn::Add(out[column], bias);
-          if (epilogue.addend) sum = hn::Add(sum, hn::LoadU(kTag, epilogue.addend + at));
-          hn::StoreU(bounded(sum, low, high), kTag, y + at);
+          if (epilogue.addend)
+            sum = hn::Add(sum, hn::LoadU(kTag, epilogue.addend + pixel * channels + c));
+          hn::StoreU(bounded(sum, low, high), kTag, target.y + pixel * target.pitch + c);
         }
       }
     }
@@ -202,9 +209,9 @@ void inputs(const Tiles& t, Strip strip, const float* x, float* to) {
 }
 
 void outputs(const Tiles& t, Strip strip, const float* from, const ops::Epilogue<float>& epilogue,
-             float* y) {
-  t.side == 2 ? transform_outputs<2>(t, strip, from, epilogue, y)
-              : transform_outputs<4>(t, strip, from, epilogue, y);
+             Target target) {
+  t.side == 2 ? transform_outputs<2>(t, strip, from, epilogue, target)
+              : transform_outputs<4>(t, strip, from, epilogue, target);
 }
 
 }  // namespace
@@ -289,6 +296,7 @@ void run(const KernelArgs& args, std::int64_t side) {
   const float* packed = reinterpret_cast<const float*>(args.packed);
   const auto to_places = HWY_DYNAMIC_DISPATCH(inputs);
   const auto from_places = HWY_DYNAMIC_DISPATCH(outputs);
+  const Target target{args.out[0].as<float>(), args.out_pitch > 0 ? args.out_pitch : t.s.out};
   const std::int64_t in_spread = t.spread(t.s.channels), out_spread = t.spread(t.s.out);
   args.pool.parallel_for(
       static_cast<std::size_t>((t.count() + t.strip - 1) / t.strip), 1,
@@ -310,7 +318,7 @@ void run(const KernelArgs& args, std::int64_t side) {
                   .c = out + place * out_spread,
                   .c_row = t.s.out});
           }
-          from_places(t, strip, out, epilogue, args.out[0].as<float>());
+          from_places(t, strip, out, epilogue, target);
         }
       });
 }
