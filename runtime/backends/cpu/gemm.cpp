@@ -239,9 +239,27 @@ void run_panels(const Gemm& g) {
   }
 }
 
+// Long sums of packed panels in blocks, so that a strip of A, a panel and the next one stay in an
+// L2 cache together; C holds the sum meanwhile.
+void run_blocks(const Gemm& g) {
+  constexpr std::int64_t kBlock = 1024;
+  for (std::int64_t k = 0; k == 0 || k < g.k; k += kBlock) {
+    Gemm block = g;
+    block.k = std::min(kBlock, g.k - k);
+    block.a += k * g.a_k;
+    block.packed += k * panel_width();
+    block.accumulate = g.accumulate || k > 0;
+    if (k + kBlock < g.k) {  // only the last finishes the sum
+      block.bias = block.addend = nullptr;
+      block.clamp = false;
+    }
+    run_panels<true>(block);
+  }
+}
+
 void run(const Gemm& g) {
   if (g.b_row == 0) {
-    run_panels<true>(g);
+    run_blocks(g);
   } else {
     run_panels<false>(g);
   }
@@ -271,7 +289,6 @@ void gemm(const Gemm& g) { HWY_DYNAMIC_DISPATCH(run)(g); }
 GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned threads) {
   constexpr std::int64_t kCachedFloats = 1 << 17, kStripFloats = 1 << 18;
   constexpr std::int64_t kStripMin = 48, kStripMax = 480;
-  constexpr std::int64_t kTileRows = 4;  // a strip is a whole number of them
   const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   const std::int64_t tallest =
       k * n <= kCachedFloats
@@ -283,13 +300,12 @@ GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned 
   if (strips < wanted) strips = std::clamp(m / kStripMin, strips, wanted);
   strips = std::max<std::int64_t>(strips, 1);
   GemmPieces pieces{};
-  pieces.strip = std::max(kTileRows, ceil_div(ceil_div(m, strips), kTileRows) * kTileRows);
+  pieces.strip = std::max<std::int64_t>(1, ceil_div(m, strips));
   pieces.strips = ceil_div(m, pieces.strip);
   const std::int64_t panels = ceil_div(n, gemm_panel_width());
-  const std::int64_t groups =
-      std::clamp<std::int64_t>(ceil_div(wanted, std::max<std::int64_t>(pieces.strips, 1)), 1,
-                               std::max<std::int64_t>(panels, 1));
-  pieces.panels = std::max<std::int64_t>(1, ceil_div(panels, groups));
+  // Groups of panels are small: two threads get as good as equal shares of them.
+  pieces.panels =
+      std::max<std::int64_t>(1, pieces.strips >= wanted ? panels : panels / (2 * wanted));
   pieces.groups = ceil_div(panels, pieces.panels);
   return pieces;
 }
