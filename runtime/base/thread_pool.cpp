@@ -28,7 +28,16 @@ void pause() {
 // One loop is a "job". A worker joins a job under the mutex and leaves it under the mutex, so the
 // caller, having run out of chunks, closes the job and waits only for those who are inside it: a
 // worker that slept through the whole job is never waited for.
+//
+// Each of the crew has a part of the loop of its own, the same part in loops of the same shape, so
+// that what it wrote in one op lies in its cache for the next. Who has finished with his part goes
+// on with those of the others.
 struct ThreadPool::Crew {
+  struct alignas(64) Part {
+    std::atomic<std::size_t> next{0};  // chunks
+    std::size_t end = 0;
+  };
+
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable left;
@@ -41,16 +50,35 @@ struct ThreadPool::Crew {
   const void* context = nullptr;
   std::size_t count = 0;
   std::size_t grain = 1;
-  std::atomic<std::size_t> next{0};
+  std::vector<Part> parts;  // one each
 
   std::vector<std::thread> workers;
   Executor executor{};
 
+  explicit Crew(unsigned threads) : parts(threads) {}
+
+  void set_job(std::size_t items, std::size_t chunk, Call body, const void* body_context) {
+    call = body;
+    context = body_context;
+    count = items;
+    std::size_t chunks = (items + chunk - 1) / chunk;
+    chunks += chunks % 2;  // equal shares for two
+    grain = (items + chunks - 1) / chunks;
+    chunks = (items + grain - 1) / grain;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      parts[i].next.store(chunks * i / parts.size(), std::memory_order_relaxed);
+      parts[i].end = chunks * (i + 1) / parts.size();
+    }
+  }
+
   void claim_chunks(unsigned worker) {
-    for (;;) {
-      const std::size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= count) return;
-      call(context, begin, std::min(begin + grain, count), worker);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Part& part = parts[(worker + i) % parts.size()];
+      for (;;) {
+        const std::size_t chunk = part.next.fetch_add(1, std::memory_order_relaxed);
+        if (chunk >= part.end) break;
+        call(context, chunk * grain, std::min((chunk + 1) * grain, count), worker);
+      }
     }
   }
 
@@ -80,13 +108,14 @@ struct ThreadPool::Crew {
   }
 };
 
-ThreadPool::ThreadPool(unsigned threads) : crew_(std::make_unique<Crew>()) {
+ThreadPool::ThreadPool(unsigned threads) : crew_(std::make_unique<Crew>(std::max(1u, threads))) {
   for (unsigned i = 1; i < threads; ++i) {
     crew_->workers.emplace_back([crew = crew_.get(), i] { crew->work(i); });
   }
 }
 
-ThreadPool::ThreadPool(const Executor& executor) : crew_(std::make_unique<Crew>()) {
+ThreadPool::ThreadPool(const Executor& executor)
+    : crew_(std::make_unique<Crew>(std::max(1u, executor.threads))) {
   if (executor.run != nullptr) crew_->executor = executor;
 }
 
@@ -113,11 +142,7 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void
     return;
   }
   if (crew.executor.threads > 1) {
-    crew.call = call;
-    crew.context = context;
-    crew.count = count;
-    crew.grain = grain;
-    crew.next.store(0);
+    crew.set_job(count, grain, call, context);
     const std::size_t tasks = std::min<std::size_t>(threads(), (count + grain - 1) / grain);
     crew.executor.run(
         crew.executor.context, tasks,
@@ -129,11 +154,7 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Call call, const void
   }
   {
     const std::lock_guard lock(crew.mutex);
-    crew.call = call;
-    crew.context = context;
-    crew.count = count;
-    crew.grain = grain;
-    crew.next.store(0, std::memory_order_relaxed);
+    crew.set_job(count, grain, call, context);
     crew.open = true;
     crew.generation.fetch_add(1);
   }

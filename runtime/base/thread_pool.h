@@ -1,7 +1,7 @@
 #pragma once
 // ThreadPool: a fixed crew that helps one caller with a loop.
 //
-// Chunks are claimed one by one from a shared counter, so a preempted worker never owns work that
+// Chunks are claimed one by one, each of the crew its own part first: a preempted worker owns no work that
 // the others wait for beyond the chunk in its hands; workers spin briefly, then sleep. The caller
 // works too: a pool of n threads starts n - 1 workers, and a pool of one runs everything in place.
 //

@@ -36,10 +36,10 @@ inline bool all_f32(const NodeSpec& node) {
 inline double gemm_seconds(double multiply_adds) { return multiply_adds * 2 / 50e9; }
 inline double simple_seconds(double operations) { return operations / 5e9; }
 
-// How many items a chunk of a parallel loop should have so that it takes about 20 us, at
+// How many items a chunk of a parallel loop should have so that it takes about 10 us, at
 // `operations` an item.
 inline std::size_t grain_for(double operations) {
-  return static_cast<std::size_t>(std::max(1.0, 1e5 / std::max(operations, 1.0)));
+  return static_cast<std::size_t>(std::max(1.0, 5e4 / std::max(operations, 1.0)));
 }
 
 inline std::size_t aligned_floats(std::int64_t floats) {

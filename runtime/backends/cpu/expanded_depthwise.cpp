@@ -57,6 +57,13 @@ void run_band(const Size& s, const Band& band, const Gemm& expand, const float* 
   }
 }
 
+// Of an image: as many as there are threads, and twice that where they are still tall.
+std::int64_t bands_of(const ops::WindowSize& s, unsigned threads) {
+  constexpr std::int64_t kTall = 24;
+  if (threads == 1 || s.batch >= 2 * threads) return 1;
+  return s.out_height >= 2 * threads * kTall ? 2 * threads : threads;
+}
+
 void run(const KernelArgs& args) {
   const Size s = size_of(args.in[0].shape(), args.in[3].shape(), args.attrs);
   const ops::WindowSize& d = s.depthwise;
@@ -78,8 +85,7 @@ void run(const KernelArgs& args) {
       .bias = args.in[4].as<float>(),
       .low = static_cast<float>(args.attrs.real(Attr::kMin, -kInfinity)),
       .high = static_cast<float>(args.attrs.real(Attr::kMax, kInfinity))};
-  const unsigned threads = args.pool.threads();
-  const std::int64_t bands = threads > 1 && d.batch < 2 * threads ? 2 * threads : 1;
+  const std::int64_t bands = bands_of(d, args.pool.threads());
   args.pool.parallel_for(
       static_cast<std::size_t>(d.batch * bands), 1,
       [&](std::size_t begin, std::size_t end, unsigned worker) {

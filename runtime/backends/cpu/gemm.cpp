@@ -298,6 +298,7 @@ GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned 
   const std::int64_t wanted = threads > 1 ? 2 * static_cast<std::int64_t>(threads) : 1;
   std::int64_t strips = ceil_div(m, tallest);
   if (strips < wanted) strips = std::clamp(m / kStripMin, strips, wanted);
+  if (strips >= wanted) strips = ceil_div(strips, threads) * threads;  // equal shares
   strips = std::max<std::int64_t>(strips, 1);
   GemmPieces pieces{};
   pieces.strip = std::max<std::int64_t>(1, ceil_div(m, strips));

@@ -148,7 +148,7 @@ void run(const KernelArgs& args) {
   const std::int64_t pieces = (s.columns + kColumns - 1) / kColumns;
   const auto turn_piece = HWY_DYNAMIC_DISPATCH(turn);
   args.pool.parallel_for(static_cast<std::size_t>(s.outer * pieces),
-                         grain_for(static_cast<double>(s.rows * s.inner * kColumns) / 4),
+                         grain_for(static_cast<double>(s.rows * s.inner * kColumns)),
                          [&](std::size_t begin, std::size_t end, unsigned) {
                            for (auto i = static_cast<std::int64_t>(begin);
                                 i < static_cast<std::int64_t>(end); ++i) {
