@@ -21,6 +21,11 @@ struct NodeSpec {
   std::int64_t out_pitch = 0;  // as in KernelArgs; a row that cannot write so does not accept
 };
 
+// What a NodeSpec of a graph's node is made of; it borrows from all of its arguments.
+std::vector<TensorSpec> specs_of(const Graph& graph, std::span<const ValueId> ids);
+NodeSpec node_spec(const Graph& graph, const Node& node, std::span<const TensorSpec> in,
+                   std::span<const TensorSpec> out, unsigned threads);
+
 struct Kernel {
   OpKind op;
   const char* name;  // unique, "conv2d_gemm"

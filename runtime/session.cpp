@@ -41,19 +41,10 @@ struct Session::Plan {
   std::vector<Copy> copies;
 };
 
-namespace {
-
 std::vector<TensorSpec> specs_of(const Graph& graph, std::span<const ValueId> ids) {
   std::vector<TensorSpec> specs;
   for (const ValueId id : ids) specs.push_back(graph.spec(id));
   return specs;
-}
-
-Result<TensorView> view_of(std::span<const TensorView> views, ValueId id, const char* kind,
-                           std::string_view name) {
-  if (id == kNoValue)
-    return fail(ErrorCode::kNotFound, "session: no ", kind, " named '", name, "'");
-  return views[static_cast<std::size_t>(id)];
 }
 
 NodeSpec node_spec(const Graph& graph, const Node& node, std::span<const TensorSpec> in,
@@ -61,6 +52,15 @@ NodeSpec node_spec(const Graph& graph, const Node& node, std::span<const TensorS
   const bool constant =
       node.inputs.size() > 1 && graph.value(node.inputs[1]).kind == ValueKind::kConstant;
   return {node.op, in, out, node.attrs, constant, threads};
+}
+
+namespace {
+
+Result<TensorView> view_of(std::span<const TensorView> views, ValueId id, const char* kind,
+                           std::string_view name) {
+  if (id == kNoValue)
+    return fail(ErrorCode::kNotFound, "session: no ", kind, " named '", name, "'");
+  return views[static_cast<std::size_t>(id)];
 }
 
 // Everything that is decided before anything is allocated.
@@ -95,7 +95,9 @@ struct Draft {
       const auto out = specs_of(graph, node.outputs);
       NodeSpec spec = node_spec(graph, node, in, out, threads);
       spec.out_pitch = pitch_of(node);
-      const Kernel* kernel = options.reference_only ? nullptr : choose_kernel(cpu_kernels(), spec);
+      const Kernel* kernel = nullptr;
+      if (options.kernels) kernel = options.kernels->find(cpu_kernels(), spec);
+      if (!kernel && !options.reference_only) kernel = choose_kernel(cpu_kernels(), spec);
       INK_INVARIANT(kernel != nullptr || spec.out_pitch == 0);
       const bool packs = kernel && kernel->packed_bytes && spec.constant_weights;
       const std::size_t packed = packs ? kernel->packed_bytes(spec) : 0;
@@ -288,7 +290,7 @@ std::vector<Session::StepInfo> Session::steps() const {
   for (const Plan::Step& step : plan_->steps) {
     const Node& node = plan_->graph.nodes()[step.node];
     infos.push_back({node.op, step.kernel ? step.kernel->name : "reference",
-                     plan_->graph.value(node.outputs[0]).name});
+                     plan_->graph.value(node.outputs[0]).name, step.node});
   }
   return infos;
 }

@@ -20,15 +20,16 @@
 #include <vector>
 
 #include "runtime/graph.h"
-#include "runtime/kernel.h"
+#include "runtime/kernel_choice.h"
 
 namespace inkling {
 
 struct PlanOptions {
   unsigned threads = 1;
-  Executor executor{};          // the app's threads; then `threads` counts for nothing
-  bool optimize = true;         // run the passes of runtime/passes/
-  bool reference_only = false;  // the plainest loops, for tests
+  Executor executor{};                    // the app's threads; then `threads` counts for nothing
+  bool optimize = true;                   // run the passes of runtime/passes/
+  bool reference_only = false;            // the plainest loops, for tests
+  const KernelChoice* kernels = nullptr;  // rows chosen beforehand; not kept beyond create()
 };
 
 class Session {
@@ -60,6 +61,7 @@ class Session {
     OpKind op;
     const char* kernel;      // the row's name, or "reference"
     std::string_view label;  // of the node's first output, may be empty
+    std::size_t node;        // of graph().nodes()
   };
   std::vector<StepInfo> steps() const;
 

@@ -40,5 +40,6 @@ void add_run(CLI::App& root, Action& chosen);
 void add_serve(CLI::App& root, Action& chosen);
 void add_simulate(CLI::App& root, Action& chosen);
 void add_train(CLI::App& root, Action& chosen);
+void add_tune(CLI::App& root, Action& chosen);
 
 }  // namespace inkling::tools

@@ -19,7 +19,7 @@ namespace {
 constexpr AddCommand kCommands[] = {
     add_bench,  add_ca,      add_compare, add_convert,  add_demo,    add_eval,
     add_export, add_inspect, add_join,    add_predict,  add_privacy, add_profile,
-    add_rerank, add_run,     add_serve,   add_simulate, add_train};
+    add_rerank, add_run,     add_serve,   add_simulate, add_train,   add_tune};
 
 int report(ExitCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');

@@ -12,6 +12,7 @@
 
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/kernel_cache.h"
 #include "tools/model_source.h"
 
 namespace inkling::tools {
@@ -20,6 +21,7 @@ namespace {
 struct ProfileSpec {
   ModelSource source;
   Path trace;
+  TuneOptions tune;
   unsigned threads = 1;
   std::size_t runs = 20;
 };
@@ -85,7 +87,9 @@ void print_table(const Session& session, std::span<const std::int64_t> times, st
 
 Result<void> profile(const ProfileSpec& spec, Console& console) {
   INK_TRY(const Model model, load_model(spec.source));
-  INK_TRY(Session session, Session::create(model.graph, {.threads = spec.threads}));
+  INK_TRY(const KernelChoice kernels, kernel_choice(spec.tune));
+  INK_TRY(Session session,
+          Session::create(model.graph, {.threads = spec.threads, .kernels = &kernels}));
   INK_CHECK_OK(fill_inputs(session));
   const auto times = step_times(session, spec.runs);
   print_table(session, times, console.out());
@@ -103,6 +107,7 @@ void add_profile(CLI::App& root, Action& chosen) {
   app->add_option("--threads", spec->threads, "Threads to run on")
       ->type_name("N=1")
       ->check(CLI::Range(1, 64));
+  add_tune_options(*app, spec->tune);
   app->add_option("--runs", spec->runs, "Of how many runs the fastest counts, step by step")
       ->type_name("R=20")
       ->check(CLI::Range(1, 1000000));

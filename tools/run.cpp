@@ -7,6 +7,7 @@
 #include "convert/tflite/import.h"
 #include "tools/command.h"
 #include "tools/console.h"
+#include "tools/kernel_cache.h"
 #include "tools/model_source.h"
 #include "tools/npy.h"
 #include "tools/train/classifier.h"
@@ -17,12 +18,15 @@ namespace {
 struct RunSpec {
   Path model, output_dir;
   std::vector<std::string> inputs;
+  TuneOptions tune;
   unsigned threads = 1;
 };
 
 Result<std::vector<NamedTensor>> run_model(const RunSpec& spec, const Model& model,
                                            std::span<const NamedTensor> inputs) {
-  INK_TRY(Session session, Session::create(model.graph, {.threads = spec.threads}));
+  INK_TRY(const KernelChoice kernels, kernel_choice(spec.tune));
+  INK_TRY(Session session,
+          Session::create(model.graph, {.threads = spec.threads, .kernels = &kernels}));
   if (inputs.size() != model.graph.inputs().size())
     return fail(ErrorCode::kInvalidArgument, inputs.size(), " inputs given, the model takes ",
                 model.graph.inputs().size());
@@ -97,7 +101,9 @@ Result<std::vector<NamedTensor>> run_tflite(const RunSpec& spec, ByteSpan bytes)
 
 Result<std::vector<NamedTensor>> run_onnx(const RunSpec& spec, ByteSpan bytes) {
   INK_TRY(const auto inputs, read_arrays(spec));
-  INK_TRY(auto program, onnx_import::Program::open(bytes, {.threads = spec.threads}));
+  INK_TRY(const KernelChoice kernels, kernel_choice(spec.tune));
+  INK_TRY(auto program,
+          onnx_import::Program::open(bytes, {.threads = spec.threads, .kernels = &kernels}));
   return program.run(inputs);
 }
 
@@ -143,6 +149,7 @@ void add_run(CLI::App& root, Action& chosen) {
   app->add_option("--threads", spec->threads, "Threads to run on")
       ->type_name("N=1")
       ->check(CLI::Range(1, 64));
+  add_tune_options(*app, spec->tune);
   app->callback(
       [&chosen, spec] { chosen = [spec](Console& console) { return run(*spec, console); }; });
 }
