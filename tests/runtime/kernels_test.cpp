@@ -224,6 +224,34 @@ void add_elementwise(std::vector<Case>& cases) {
   }
 }
 
+// Operands that are repeated along any axes of the other.
+void add_repetitions(std::vector<Case>& cases) {
+  const std::vector<std::pair<Shape, Shape>> pairs = {
+      {{20, 1, 37}, {1, 9, 37}},  {{20, 9, 1}, {1, 9, 37}},
+      {{20, 9, 37}, {20, 1, 37}}, {{2, 1, 5, 1}, {7, 1, 3}},
+      {{4, 1}, {1, 33}},          {{1, 6, 1, 5}, {3, 6, 70, 5}},
+      {{0, 3}, {1, 3}},           {{3, 1, 4, 1, 2}, {1, 5, 1, 6, 1}}};
+  for (const OpKind op : {OpKind::kAdd, OpKind::kSub, OpKind::kMul, OpKind::kDiv}) {
+    for (const auto& [a, b] : pairs) {
+      cases.push_back({concat(op_name(op), a, b), [=](Graph& g) {
+                         return g.append(op, {in(g, a), shift(g, in(g, b), 3.0)});
+                       }});
+    }
+  }
+}
+
+void add_concats(std::vector<Case>& cases) {
+  for (const std::int64_t axis : {0, 1, 2}) {
+    cases.push_back({concat("concat", axis), [=](Graph& g) {
+                       const Shape shape{3, 5, 17};
+                       const auto at = static_cast<std::size_t>(axis);
+                       const std::vector<ValueId> parts = {in(g, shape), in(g, shape.with(at, 1)),
+                                                           in(g, shape.with(at, 40))};
+                       return concat(g, parts, axis);
+                     }});
+  }
+}
+
 void add_others(std::vector<Case>& cases) {
   for (const Shape& shape :
        {Shape{1, 1}, Shape{5, 3}, Shape{4, 16}, Shape{3, 100}, Shape{2, 2, 33}}) {
@@ -311,6 +339,8 @@ std::vector<Case> all_cases() {
   add_elementwise(cases);
   add_others(cases);
   add_recurrent(cases);
+  add_repetitions(cases);
+  add_concats(cases);
   return cases;
 }
 

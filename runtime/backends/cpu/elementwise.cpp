@@ -1,13 +1,20 @@
-// Elementwise ops on f32: the data is seen as rows, and each operand either has all of them, is one
-// row that repeats, or is one number.
+// Elementwise ops on f32: the data is seen as rows, along which an operand either has all numbers
+// or is one that repeats.
 
+#include <array>
 #include <cmath>
 
 #include "runtime/backends/cpu/cpu.h"
 
-#ifndef INKLING_CPU_ADAM_RATES
-#define INKLING_CPU_ADAM_RATES
+#ifndef INKLING_CPU_ELEMENTWISE
+#define INKLING_CPU_ELEMENTWISE
 namespace inkling::cpu {
+// An operand of some rows: how far apart they are, and whether each is a single number.
+struct Operand {
+  const float* from;
+  std::int64_t row;
+  bool one;
+};
 // The numbers of one Adam step; this file is compiled once an instruction set, the struct only
 // once.
 struct AdamRates {
@@ -60,16 +67,17 @@ HWY_INLINE void map(const float* x, float* y, std::int64_t n, const F& f) {
   }
 }
 
-// An operand that is `one` is a single number for all of y.
 template <typename F>
-HWY_INLINE void zip(const float* a, bool a_one, const float* b, bool b_one, float* y,
-                    std::int64_t n, const F& f) {
+HWY_INLINE void zip(Operand a, Operand b, float* y, std::int64_t rows, std::int64_t n, const F& f) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
-  const auto first = hn::Set(kTag, *a), second = hn::Set(kTag, *b);
-  for (std::int64_t i = 0; i < n; i += lanes) {
-    const std::int64_t count = std::min(lanes, n - i);
-    store_some(f(a_one ? first : load_some(a + i, count), b_one ? second : load_some(b + i, count)),
-               y + i, count);
+  for (std::int64_t r = 0; r < rows; ++r, a.from += a.row, b.from += b.row, y += n) {
+    const auto first = hn::Set(kTag, *a.from), second = hn::Set(kTag, *b.from);
+    for (std::int64_t i = 0; i < n; i += lanes) {
+      const std::int64_t count = std::min(lanes, n - i);
+      store_some(f(a.one ? first : load_some(a.from + i, count),
+                   b.one ? second : load_some(b.from + i, count)),
+                 y + i, count);
+    }
   }
 }
 
@@ -119,17 +127,17 @@ void unary(OpKind op, const float* x, float* y, std::int64_t n) {
   }
 }
 
-void binary(OpKind op, const float* a, bool a_one, const float* b, bool b_one, float* y,
-            std::int64_t n) {
+void binary_rows(OpKind op, const Operand& a, const Operand& b, float* y, std::int64_t rows,
+                 std::int64_t n) {
   switch (op) {
     case OpKind::kAdd:
-      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Add(u, v); });
+      return zip(a, b, y, rows, n, [](auto u, auto v) { return hn::Add(u, v); });
     case OpKind::kSub:
-      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Sub(u, v); });
+      return zip(a, b, y, rows, n, [](auto u, auto v) { return hn::Sub(u, v); });
     case OpKind::kMul:
-      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Mul(u, v); });
+      return zip(a, b, y, rows, n, [](auto u, auto v) { return hn::Mul(u, v); });
     case OpKind::kDiv:
-      return zip(a, a_one, b, b_one, y, n, [](auto u, auto v) { return hn::Div(u, v); });
+      return zip(a, b, y, rows, n, [](auto u, auto v) { return hn::Div(u, v); });
     default:
       return;
   }
@@ -143,7 +151,7 @@ void clamp_all(const float* x, float low, float high, float* y, std::int64_t n) 
 void clamp_gradient_all(const float* x, const float* dy, float low, float high, float* dx,
                         std::int64_t n) {
   const auto lo = hn::Set(kTag, low), hi = hn::Set(kTag, high);
-  zip(x, false, dy, false, dx, n, [lo, hi](auto v, auto d) {
+  zip({x, 0, false}, {dy, 0, false}, dx, 1, n, [lo, hi](auto v, auto d) {
     return hn::IfThenElseZero(hn::And(hn::Gt(v, lo), hn::Lt(v, hi)), d);
   });
 }
@@ -191,7 +199,7 @@ HWY_AFTER_NAMESPACE();
 namespace inkling::cpu {
 
 HWY_EXPORT(unary);
-HWY_EXPORT(binary);
+HWY_EXPORT(binary_rows);
 HWY_EXPORT(clamp_all);
 HWY_EXPORT(clamp_gradient_all);
 HWY_EXPORT(sgd_all);
@@ -217,51 +225,83 @@ void run_unary(const KernelArgs& args) {
   });
 }
 
-// How an operand of the output's shape is read.
-enum class Repeat { kNone, kRow, kOne, kOther };
+// The output as axes that no operand tells apart, the last two of them as rows; and how far each
+// operand moves along them, 0 where it is repeated.
+struct Walk {
+  struct Axis {
+    std::int64_t size = 1, a = 0, b = 0;
+  };
+  std::array<Axis, kRankMax + 2> axes;  // the outermost first
+  std::size_t count = 0;
 
-Repeat repeat_of(const Shape& operand, const Shape& out) {
-  if (operand == out) return Repeat::kNone;
-  if (operand.elements() == 1) return Repeat::kOne;
-  const std::int64_t row = operand.elements();
-  // The trailing axes of the output, whole, behind axes of size 1.
-  std::int64_t tail = 1;
-  for (std::size_t i = 0; i < out.rank() && tail < row; ++i) {
-    const std::size_t o = out.rank() - 1 - i;
-    if (i >= operand.rank() || operand[operand.rank() - 1 - i] != out[o]) return Repeat::kOther;
-    tail *= out[o];
+  const Axis& row() const { return axes[count - 2]; }
+  const Axis& inner() const { return axes[count - 1]; }
+  std::int64_t outer() const {
+    std::int64_t product = 1;
+    for (std::size_t i = 0; i + 2 < count; ++i) product *= axes[i].size;
+    return product;
   }
-  return tail == row ? Repeat::kRow : Repeat::kOther;
-}
+};
 
-bool accepts_binary(const NodeSpec& node) {
-  if (!all_f32(node)) return false;
-  const Repeat a = repeat_of(node.in[0].shape, node.out[0].shape),
-               b = repeat_of(node.in[1].shape, node.out[0].shape);
-  return a != Repeat::kOther && b != Repeat::kOther && (a == Repeat::kNone || b == Repeat::kNone);
+// Axes that both operands go through as if they were one become one.
+Walk walk_of(const Shape& a, const Shape& b, const Shape& out) {
+  const auto step = [](const Shape& s, std::size_t from_end, std::int64_t stride) {
+    return from_end < s.rank() && s[s.rank() - 1 - from_end] != 1 ? stride : 0;
+  };
+  const auto size = [](const Shape& s, std::size_t from_end) {
+    return from_end < s.rank() ? s[s.rank() - 1 - from_end] : 1;
+  };
+  std::array<Walk::Axis, kRankMax> found;  // the innermost first
+  std::size_t count = 0;
+  std::int64_t a_stride = 1, b_stride = 1;
+  for (std::size_t i = 0; i < out.rank(); ++i) {
+    const Walk::Axis axis{size(out, i), step(a, i, a_stride), step(b, i, b_stride)};
+    a_stride *= size(a, i);
+    b_stride *= size(b, i);
+    if (axis.size == 1) continue;
+    Walk::Axis* last = count > 0 ? &found[count - 1] : nullptr;
+    if (last && axis.a == last->a * last->size && axis.b == last->b * last->size) {
+      last->size *= axis.size;
+    } else {
+      found[count++] = axis;
+    }
+  }
+  Walk walk;
+  while (walk.count + count < 2) walk.axes[walk.count++] = {};
+  while (count > 0) walk.axes[walk.count++] = found[--count];
+  return walk;
 }
 
 template <OpKind kOp>
 void run_binary(const KernelArgs& args) {
-  const Shape& out = args.out[0].shape();
-  const Repeat a = repeat_of(args.in[0].shape(), out), b = repeat_of(args.in[1].shape(), out);
+  if (args.out[0].elements() == 0) return;
+  const Walk walk = walk_of(args.in[0].shape(), args.in[1].shape(), args.out[0].shape());
   const float *x = args.in[0].as<float>(), *y = args.in[1].as<float>();
   float* z = args.out[0].as<float>();
-  const auto zip_some = HWY_DYNAMIC_DISPATCH(binary);
-  if (a != Repeat::kRow && b != Repeat::kRow) {
-    chunks(args, out.elements(), 0.5, [&](std::int64_t begin, std::int64_t n) {
-      zip_some(kOp, a == Repeat::kOne ? x : x + begin, a == Repeat::kOne,
-               b == Repeat::kOne ? y : y + begin, b == Repeat::kOne, z + begin, n);
+  const auto zip_rows = HWY_DYNAMIC_DISPATCH(binary_rows);
+  const Walk::Axis row = walk.row(), inner = walk.inner();
+  if (row.size == 1 && walk.outer() == 1) {
+    chunks(args, inner.size, 0.5, [&](std::int64_t begin, std::int64_t n) {
+      zip_rows(kOp, {x + begin * inner.a, 0, inner.a == 0}, {y + begin * inner.b, 0, inner.b == 0},
+               z + begin, 1, n);
     });
     return;
   }
-  const std::int64_t row = a == Repeat::kRow ? args.in[0].elements() : args.in[1].elements();
   args.pool.parallel_for(
-      static_cast<std::size_t>(out.elements() / row), grain_for(static_cast<double>(row) / 2 + 4),
+      static_cast<std::size_t>(walk.outer() * row.size),
+      grain_for(static_cast<double>(inner.size) / 2 + 4),
       [&](std::size_t begin, std::size_t end, unsigned) {
-        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
-          zip_some(kOp, a == Repeat::kRow ? x : x + r * row, false,
-                   b == Repeat::kRow ? y : y + r * row, false, z + r * row, row);
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end);) {
+          const std::int64_t first = r % row.size;
+          const std::int64_t rows = std::min(row.size - first, static_cast<std::int64_t>(end) - r);
+          std::int64_t from_x = first * row.a, from_y = first * row.b, rest = r / row.size;
+          for (std::size_t i = walk.count - 2; i-- > 0; rest /= walk.axes[i].size) {
+            from_x += rest % walk.axes[i].size * walk.axes[i].a;
+            from_y += rest % walk.axes[i].size * walk.axes[i].b;
+          }
+          zip_rows(kOp, {x + from_x, row.a, inner.a == 0}, {y + from_y, row.b, inner.b == 0},
+                   z + r * inner.size, rows, inner.size);
+          r += rows;
         }
       });
 }
@@ -326,7 +366,7 @@ constexpr Kernel unary_row(const char* name) {
 }
 template <OpKind kOp>
 constexpr Kernel binary_row(const char* name) {
-  return {.op = kOp, .name = name, .accepts = accepts_binary, .cost = cost, .run = run_binary<kOp>};
+  return {.op = kOp, .name = name, .accepts = all_f32, .cost = cost, .run = run_binary<kOp>};
 }
 
 constexpr Kernel kRows[] = {

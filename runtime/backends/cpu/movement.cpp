@@ -1,4 +1,4 @@
-// broadcast_to, gather: copies of rows. Axes that stay together are merged first.
+// broadcast_to, concat, gather: copies of rows. Axes that stay together are merged first.
 
 #include <cstring>
 
@@ -53,6 +53,28 @@ bool accepts_broadcast(const NodeSpec& node) {
   return all_f32(node) && repetition_of(node.in[0].shape, node.out[0].shape).fits;
 }
 
+// Every part is rows of what lies behind the axis, and so is the result: [outer, size, inner].
+void concat_run(const KernelArgs& args) {
+  const Shape& out = args.out[0].shape();
+  std::int64_t outer = 1, inner = 1;
+  const auto axis = static_cast<std::size_t>(args.attrs.integer(Attr::kAxis));
+  for (std::size_t i = 0; i < out.rank(); ++i) {
+    if (i != axis) (i < axis ? outer : inner) *= out[i];
+  }
+  const std::int64_t whole = out[axis] * inner;
+  args.pool.parallel_for(static_cast<std::size_t>(outer), grain_for(static_cast<double>(whole) / 4),
+                         [&](std::size_t begin, std::size_t end, unsigned) {
+                           for (auto o = static_cast<std::int64_t>(begin);
+                                o < static_cast<std::int64_t>(end); ++o) {
+                             float* to = args.out[0].as<float>() + o * whole;
+                             for (const TensorView& part : args.in) {
+                               const std::int64_t run = part.shape()[axis] * inner;
+                               to = std::copy_n(part.as<const float>() + o * run, run, to);
+                             }
+                           }
+                         });
+}
+
 void gather_run(const KernelArgs& args) {
   const auto s = ops::gather_size(args.in[0].shape(), args.in[1].shape(), args.attrs);
   const auto row_bytes = static_cast<std::size_t>(s.inner) * dtype_bytes(args.in[0].spec.dtype);
@@ -87,6 +109,11 @@ constexpr Kernel kRows[] = {
      .accepts = accepts_broadcast,
      .cost = cost,
      .run = broadcast_run},
+    {.op = OpKind::kConcat,
+     .name = "concat_rows",
+     .accepts = all_f32,
+     .cost = cost,
+     .run = concat_run},
     {.op = OpKind::kGather,
      .name = "gather_rows",
      .accepts = accepts_gather,
