@@ -5,7 +5,8 @@
 //   add(linear(x, w, b), r)    -> linear(x, w, b, r), r of the result's shape; not depthwise
 //   clamp(linear(x, w, ...))   -> linear with bounds
 //
-// The linear node must have no other reader. What it replaces is dropped by eliminate().
+// A reshape that keeps the channels may stand behind the linear node, and stays there. Neither may
+// have another reader. What it replaces is dropped by eliminate().
 
 #include <unordered_map>
 
@@ -40,7 +41,7 @@ class Fuser {
       if (repeats_operands(node.op)) {
         fuse_binary(node);
       } else if (!(node.op == OpKind::kClamp && fuse_clamp(node))) {
-        rewriter_.copy(node);
+        copy(node);
       }
       remember_producers(before);
     }
@@ -50,6 +51,11 @@ class Fuser {
 
  private:
   static std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
+
+  void copy(const Node& node) {
+    rewriter_.copy(node);
+    for (const ValueId output : node.outputs) copied_.emplace(at(rewriter_.now(output)), output);
+  }
 
   void remember_producers(std::size_t from) {
     const auto nodes = rewriter_.graph().nodes();
@@ -69,7 +75,7 @@ class Fuser {
     const Graph& source = rewriter_.source();
     const auto joint = ops::broadcast_shape(source.shape(a), source.shape(b));
     if (!joint || *joint != source.shape(node.outputs[0])) {
-      rewriter_.copy(node);
+      copy(node);
       return;
     }
     replace(node,
@@ -77,6 +83,9 @@ class Fuser {
   }
 
   void replace(const Node& node, ValueId value) {
+    const Shape shape = rewriter_.source().shape(node.outputs[0]);
+    if (rewriter_.graph().status() && rewriter_.graph().shape(value) != shape)
+      value = reshape(rewriter_.graph(), value, shape);
     rewriter_.map(node.outputs[0], value);
     rewriter_.keep_label(node.outputs[0]);
   }
@@ -85,10 +94,26 @@ class Fuser {
   // else null.
   const Node* open_linear(ValueId old) {
     if (uses_[at(old)] != 1) return nullptr;
-    const auto found = producer_.find(at(rewriter_.now(old)));
-    if (found == producer_.end()) return nullptr;
-    const Node& node = rewriter_.graph().nodes()[found->second];
-    return is_linear(node.op) && !node.attrs.has(Attr::kMin) ? &node : nullptr;
+    const Graph& g = rewriter_.graph();
+    const Node* node = producer(rewriter_.now(old));
+    if (node && node->op == OpKind::kReshape) {
+      const Shape &from = g.shape(node->inputs[0]), &to = g.shape(node->outputs[0]);
+      const bool keeps_channels = from.rank() > 0 && to.rank() > 0 && from.back() == to.back();
+      node =
+          keeps_channels && has_one_reader(node->inputs[0]) ? producer(node->inputs[0]) : nullptr;
+    }
+    return node && is_linear(node->op) && !node->attrs.has(Attr::kMin) ? node : nullptr;
+  }
+
+  const Node* producer(ValueId value) {
+    const auto found = producer_.find(at(value));
+    return found == producer_.end() ? nullptr : &rewriter_.graph().nodes()[found->second];
+  }
+
+  // Of a value in the new graph. What was fused has the one reader that it was made for.
+  bool has_one_reader(ValueId value) const {
+    const auto copied = copied_.find(at(value));
+    return copied == copied_.end() || uses_[at(copied->second)] == 1;
   }
 
   // Is v one number per channel (last axis) of the old value y?
@@ -120,9 +145,11 @@ class Fuser {
         source.shape(addend) != source.shape(y))
       return false;
     const Node linear = *found;
+    const Shape shape = rewriter_.graph().shape(linear.outputs[0]);
+    ValueId other = rewriter_.now(addend);
+    if (source.shape(addend) != shape) other = reshape(rewriter_.graph(), other, shape);
     replace(node, rewriter_.graph().append(
-                      linear.op,
-                      {linear.inputs[0], linear.inputs[1], linear.inputs[2], rewriter_.now(addend)},
+                      linear.op, {linear.inputs[0], linear.inputs[1], linear.inputs[2], other},
                       linear.attrs));
     return true;
   }
@@ -142,6 +169,8 @@ class Fuser {
   std::vector<std::size_t> uses_;
   std::vector<ValueId> repeated_;  // by old value: what its broadcast_to repeats
   std::unordered_map<std::size_t, std::size_t> producer_;  // by new value: its node
+  std::unordered_map<std::size_t, ValueId>
+      copied_;  // by new value: the old one of which it is a copy
 };
 
 }  // namespace

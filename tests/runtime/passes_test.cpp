@@ -181,6 +181,33 @@ TEST(Fuse, TakesAResidualAndTheClampBehindItIntoTheConvolution) {
   expect_same(g, *after);
 }
 
+TEST(Fuse, SeesThroughAReshapeThatKeepsTheChannels) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {2, 3, 4}});
+  const ValueId r = g.input("r", {DType::kF32, {2, 3, 5}});
+  ValueId y = matmul(g, reshape(g, x, {6, 4}), g.constant(random({4, 5}, 1)));
+  y = add(g, reshape(g, y, {2, 3, 5}), g.constant(random({5}, 2)));
+  g.output("y", relu(g, add(g, y, r)));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(count(*after, OpKind::kAdd), 0u);
+  EXPECT_EQ(count(*after, OpKind::kClamp), 0u);
+  expect_same(g, *after);
+}
+
+TEST(Fuse, LeavesALinearNodeWhoseReshapeSomeoneElseReads) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {6, 4}});
+  const ValueId y = matmul(g, x, g.constant(random({4, 5}, 1)));
+  g.output("raw", y);
+  g.output("y", add(g, reshape(g, y, {2, 3, 5}), g.constant(random({5}, 2))));
+  const auto after = fuse(g);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(count(*after, OpKind::kMatmul), 1u);
+  EXPECT_EQ(count(*after, OpKind::kAdd), 1u);
+  expect_same(g, *after);
+}
+
 TEST(Fuse, LeavesAResidualBesideADepthwiseConvolution) {
   Graph g;
   const ValueId x = g.input("x", {DType::kF32, {1, 5, 5, 4}});
