@@ -11,6 +11,8 @@ constexpr Pass kPasses[] = {
     {"fold_constants", fold_constants},
     {"share", share},
     {"fold_scales", fold_scales},
+    {"distribute", distribute},
+    {"fold_constants", fold_constants},
     {"fuse", fuse},
     {"fuse_expansions", fuse_expansions},
     {"fold_constants", fold_constants},

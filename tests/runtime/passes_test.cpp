@@ -263,6 +263,39 @@ TEST(FuseExpansions, LeavesASmallImageAndOneWithAnotherReader) {
   EXPECT_EQ(count(*read_twice, OpKind::kExpandedDepthwiseConv2d), 0u);
 }
 
+TEST(Distribute, MultipliesWhatIsRepeatedBeforeItIsRepeated) {
+  Graph g;
+  const ValueId past = g.input("past", {DType::kF32, {1, 6, 4}});
+  const ValueId candidates = g.input("candidates", {DType::kF32, {8, 1, 4}});
+  const Shape all{8, 6, 4};
+  const ValueId seen = broadcast_to(g, past, all), asking = broadcast_to(g, candidates, all);
+  const std::vector<ValueId> parts = {seen, asking, sub(g, seen, asking), mul(g, seen, asking)};
+  const ValueId rows = reshape(g, concat(g, parts, 2), {48, 16});
+  g.output("y", matmul(g, rows, g.constant(random({16, 5}, 1))));
+  auto after = distribute(g);
+  ASSERT_TRUE(after) << after.error().message;
+  expect_same(g, *after);
+  after = fold_constants(*after);
+  ASSERT_TRUE(after) << after.error().message;
+  std::vector<std::int64_t> products;
+  for (const Node& node : after->nodes()) {
+    if (node.op == OpKind::kMatmul) products.push_back(after->shape(node.inputs[0]).elements());
+  }
+  EXPECT_EQ(products, (std::vector<std::int64_t>{48 * 4, 6 * 4, 8 * 4}));
+}
+
+TEST(Distribute, LeavesAConcatenationOfWholeParts) {
+  Graph g;
+  const ValueId a = g.input("a", {DType::kF32, {6, 4}}), b = g.input("b", {DType::kF32, {6, 3}});
+  const std::vector<ValueId> parts = {a, b};
+  g.output("y", matmul(g, concat(g, parts, 1), g.constant(random({7, 5}, 1))));
+  const auto after = distribute(g);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(count(*after, OpKind::kMatmul), 1u);
+  EXPECT_EQ(count(*after, OpKind::kConcat), 1u);
+  expect_same(g, *after);
+}
+
 // conv -> bias -> scale -> shift -> relu -> conv, as a batch norm after a convolution with a bias.
 Graph scaled_network() {
   Graph g;
