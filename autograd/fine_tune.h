@@ -46,12 +46,26 @@ Result<TrainChoice> parse_train_choice(std::string_view text);
 Result<Graph> cut_head(const Graph& classifier, std::string_view features_name = {},
                        bool keep_scales = false);
 
+// The classifier up to what its softmax takes, as a base whose head is its own last linear layer:
+// for more training on the classes that it has. Its output is "logits" f32[1, classes], and
+// FineTuneSpec::classes counts for nothing. kUnsupported: it does not end in a softmax over its
+// classes.
+Result<Graph> keep_head(const Graph& classifier, bool keep_scales = false);
+
+// A base that keeps its head, cut in two: what comes before the head, with its input and the output
+// "features", and the head from there to "logits". Trained values go by the same names. kNotFound:
+// as cut_head. kUnsupported: the logits depend on more than the features.
+struct HeadSplit {
+  Graph before, head;
+};
+Result<HeadSplit> split_head(const Graph& base);
+
 // The base with new initial values in its linear layers and zero biases: the same network from
 // scratch.
 Result<Graph> reinitialize(const Graph& base, std::uint64_t seed);
 
 struct FineTuneSpec {
-  std::int64_t classes = 2;
+  std::int64_t classes = 2;  // of the new head
   TrainChoice train = {};
   std::uint64_t seed = 1;
 };

@@ -70,19 +70,6 @@ Result<PictureInput> picture_input(const Graph& graph, const PixelScaling& scali
               ": expected one f32[1, 1 or 3, height, width] or f32[1, height, width, 1 or 3]");
 }
 
-std::string joined_lines(std::span<const std::string> lines) {
-  std::string text;
-  for (const std::string& line : lines) text += concat(text.empty() ? "" : "\n", line);
-  return text;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
 Model classifier_model(Graph graph, const PixelScaling& scaling,
                        const std::vector<std::string>& classes) {
   Model model{std::move(graph), {}};

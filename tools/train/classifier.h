@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "autograd/data/picture.h"
+#include "autograd/model_patch.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 
@@ -40,10 +41,6 @@ struct PictureClassifier {
   PictureInput input;
   std::vector<std::string> classes;
 };
-
-// Metadata that hold several texts: one a line.
-std::string joined_lines(std::span<const std::string> lines);
-std::vector<std::string> lines_of(const std::string& text);
 
 Model classifier_model(Graph graph, const PixelScaling& scaling,
                        const std::vector<std::string>& classes);
