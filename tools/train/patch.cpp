@@ -14,7 +14,7 @@ Result<std::string> base_digest(const Path& base) {
   return to_hex(sha256(bytes));
 }
 
-Result<PictureClassifier> patched(const Path& base, const Model& file) {
+Result<Classifier> patched(const Path& base, const Model& file) {
   INK_TRY(const std::string digest, base_digest(base));
   auto patch = read_patch(file, digest);
   if (!patch) return fail_within(std::move(patch).error(), base.string());
@@ -25,23 +25,22 @@ Result<PictureClassifier> patched(const Path& base, const Model& file) {
                                                               : lines_of(shapes->second),
                       .values = {}}));
   INK_TRY(Graph graph, patched_graph(model.graph, *patch));
-  INK_TRY(const PixelScaling scaling, scaling_of(file, {}));
-  PictureClassifier classifier;
-  INK_TRY(classifier.input, picture_input(graph, scaling));
+  Classifier classifier;
+  INK_TRY(classifier.input, model_input(graph, file));
   classifier.classes = lines_of(patch->metadata["labels"]);
   const auto count = static_cast<std::int64_t>(classifier.classes.size());
   if (graph.shape(graph.outputs()[0].value) != Shape{1, count}) {
     return fail(ErrorCode::kCorrupt, "patch: gives ", graph.spec(graph.outputs()[0].value), " for ",
                 count, " labels");
   }
-  classifier.model = classifier_model(std::move(graph), scaling, classifier.classes);
+  classifier.model = classifier_model(std::move(graph), classifier.input, classifier.classes);
   return classifier;
 }
 
 }  // namespace
 
 Result<Model> make_patch(const TrainSettings& settings, const TrainedValues& values,
-                         const PictureClassifier& classifier) {
+                         const Classifier& classifier) {
   ModelPatch patch{.base = {},
                    .train = settings.train.empty() ? "head" : settings.train,
                    .features = settings.features_name,
@@ -53,14 +52,14 @@ Result<Model> make_patch(const TrainSettings& settings, const TrainedValues& val
   return patch_model(patch);
 }
 
-Result<PictureClassifier> open_patched(const Path& base, const Path& patch_path) {
+Result<Classifier> open_patched(const Path& base, const Path& patch_path) {
   INK_TRY(const Model patch, open_model(patch_path));
   auto classifier = patched(base, patch);
   if (!classifier) return fail_within(std::move(classifier).error(), patch_path.string());
   return classifier;
 }
 
-Result<PictureClassifier> open_classifier(const Path& model, const Path& patch) {
+Result<Classifier> open_classifier(const Path& model, const Path& patch) {
   return patch.empty() ? open_classifier(model) : open_patched(model, patch);
 }
 
