@@ -68,6 +68,17 @@ struct Parameter {
   std::size_t layer;  // linear layers count from 0; a scale or bias belongs to the one before it
 };
 
+// Whether channels stay the last axis, or the only one beside the batch that is longer than 1.
+bool keeps_channels(const Node& node, const Shape& from, const Shape& to) {
+  const auto is_vector = [](const Shape& shape) {
+    const auto dims = shape.dims().subspan(std::min<std::size_t>(1, shape.rank()));
+    return std::count_if(dims.begin(), dims.end(), [](std::int64_t n) { return n != 1; }) <= 1;
+  };
+  if (is_vector(from)) return true;
+  return node.op == OpKind::kReshape && from.rank() > 0 && to.rank() > 0 &&
+         from.back() == to.back();
+}
+
 // Finds the parameters of a simplified graph: weights of linear layers, and the per-channel
 // constants that are added or multiplied right after them.
 std::vector<Parameter> parameters_of(const Graph& g) {
@@ -91,6 +102,9 @@ std::vector<Parameter> parameters_of(const Graph& g) {
     if (is_linear(node.op) && is_f32_constant(g, node.inputs[1])) {
       ++layers;
       take(node.inputs[1], Parameter::Role::kWeights, node);
+    } else if (node.op == OpKind::kReshape || node.op == OpKind::kTranspose) {
+      if (keeps_channels(node, g.shape(node.inputs[0]), g.shape(node.outputs[0])))
+        follows[at(node.outputs[0])] = follows[at(node.inputs[0])];
     } else if (node.op == OpKind::kAdd || node.op == OpKind::kMul) {
       for (const std::size_t i : {0u, 1u}) {
         ValueId id = node.inputs[i];
@@ -142,7 +156,8 @@ bool is_chosen(const Parameter& p, const TrainChoice& choice, std::size_t layers
     case TrainPart::kNorm:
       return p.role != Parameter::Role::kWeights;
     case TrainPart::kLora:
-      return p.role == Parameter::Role::kWeights;
+      return p.role == Parameter::Role::kWeights &&
+             (choice.layers == 0 || p.layer + choice.layers >= layers);
     case TrainPart::kAll:
       break;
   }
@@ -334,24 +349,38 @@ Result<ValueId> head_input(const Graph& g) {
 
 }  // namespace
 
-Result<TrainChoice> parse_train_choice(std::string_view text) {
-  const auto counted = [&](std::string_view prefix, TrainPart part) -> std::optional<TrainChoice> {
-    if (!text.starts_with(prefix)) return std::nullopt;
-    const std::string_view digits = text.substr(prefix.size());
+Result<TrainChoice> parse_train_choice(const std::string_view given) {
+  std::string_view text = given;
+  const auto count_in = [](std::string_view digits) -> std::optional<std::size_t> {
     std::size_t count = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
     if (error != std::errc() || end != digits.data() + digits.size() || count == 0 || count > 4096)
       return std::nullopt;
-    return TrainChoice{part, count};
+    return count;
+  };
+  const auto counted = [&](std::string_view prefix, TrainPart part) -> std::optional<TrainChoice> {
+    if (!text.starts_with(prefix)) return std::nullopt;
+    const auto count = count_in(text.substr(prefix.size()));
+    if (!count) return std::nullopt;
+    return TrainChoice{part, *count};
   };
   if (text == "head") return TrainChoice{TrainPart::kHead, 0};
   if (text == "bias") return TrainChoice{TrainPart::kBias, 0};
   if (text == "norm") return TrainChoice{TrainPart::kNorm, 0};
   if (text == "all") return TrainChoice{TrainPart::kAll, 0};
   if (const auto choice = counted("last:", TrainPart::kLast)) return *choice;
-  if (const auto choice = counted("lora:rank=", TrainPart::kLora)) return *choice;
-  return fail(ErrorCode::kInvalidArgument, "train: got '", text,
-              "', expected head, last:N, bias, norm, lora:rank=N or all");
+  if (const std::size_t last = text.find(":last="); last != text.npos) {
+    const auto layers = count_in(text.substr(last + 6));
+    text = text.substr(0, last);
+    if (auto choice = counted("lora:rank=", TrainPart::kLora); choice && layers) {
+      choice->layers = *layers;
+      return *choice;
+    }
+  } else if (const auto choice = counted("lora:rank=", TrainPart::kLora)) {
+    return *choice;
+  }
+  return fail(ErrorCode::kInvalidArgument, "train: got '", given,
+              "', expected head, last:N, bias, norm, lora:rank=N, lora:rank=N:last=M or all");
 }
 
 Result<Graph> keep_head(const Graph& classifier, bool keep_scales) {

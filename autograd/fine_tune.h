@@ -26,17 +26,19 @@ enum class TrainPart : std::uint8_t {
   kLast,  // weights and biases of the last `count` linear layers of the base
   kBias,  // biases of all layers (Ben Zaken et al., "BitFit", ACL 2022)
   kNorm,  // scales and shifts of the normalisations (Frankle et al., ICLR 2021)
-  kLora,  // a correction A B of rank `count` to the weights of each layer (Hu et al., "LoRA", ICLR
-          // 2022)
+  kLora,  // a correction A B of rank `count` to the weights of each layer, or of the last `layers`
+          // (Hu et al., "LoRA", ICLR 2022)
   kAll
 };
 
 struct TrainChoice {
   TrainPart part = TrainPart::kHead;
   std::size_t count = 0;
+  std::size_t layers = 0;  // 0: all
 };
 
-// "head", "last:2", "bias", "norm", "lora:rank=4", "all". kInvalidArgument: anything else.
+// "head", "last:2", "bias", "norm", "lora:rank=4", "lora:rank=4:last=8", "all". kInvalidArgument:
+// anything else.
 Result<TrainChoice> parse_train_choice(std::string_view text);
 
 // The part of a classifier of one example that is worth keeping. Without a name it is cut before

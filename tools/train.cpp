@@ -77,7 +77,8 @@ void add_what(CLI::App& app, TrainSettings& s) {
       ->excludes("--base");
   app.add_option("--features", s.features_name, "Value of the base to cut after, by name")
       ->type_name("NAME");
-  app.add_option("--train", s.train, "head, last:N, bias, norm, lora:rank=N or all")
+  app.add_option("--train", s.train,
+                 "head, last:N, bias, norm, lora:rank=N, lora:rank=N:last=M or all")
       ->type_name("PART");
   app.add_flag("--from-scratch", s.from_scratch, "Forget what the base learnt");
 }
