@@ -23,6 +23,8 @@ struct EvalSpec {
 Result<Examples> examples_of(const EvalSpec& spec, const Classifier& classifier) {
   const ModelInput& input = classifier.input;
   if (!input.picture) {
+    if (input.label_column.empty())
+      return fail(ErrorCode::kCorrupt, spec.model.string(), ": does not name its label column");
     INK_TRY(Table table, read_table_file({.path = spec.data,
                                           .label = input.label_column,
                                           .table = spec.table,

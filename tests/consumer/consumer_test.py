@@ -8,6 +8,7 @@ object only ink_* is visible; that loading runs no code; and that reranking and 
 most 1.5 MB.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -120,6 +121,12 @@ class Consumer(unittest.TestCase):
         self.assertGreaterEqual(float(found[5]), 0.9)
         self.assertEqual(found[5], found[6])
         self.assertLess(patch.stat().st_size, 2000)
+        # The command puts the app's patch onto the same base: every third row, as the app asked.
+        asked = self.folder / "asked.csv"
+        asked.write_text(f"label,{acids}\n" + "".join(rows.read_text().splitlines(keepends=True)[::3]))
+        seen = run(INKLING, "eval", self.folder / "south" / "model.ink", "--patch", patch, "--data", asked,
+                   "--json")
+        self.assertAlmostEqual(json.loads(seen)["accuracy"], float(found[5]), delta=5e-4)
 
     def test_header_is_c99_and_cpp(self):
         for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++98")):

@@ -162,6 +162,7 @@ class TableTest(unittest.TestCase):
         self.assertIn("empty", refused(""))
         self.assertIn("no rows", refused("label,x\n"))
         self.assertIn("one class, 'a'", refused("label,x\na,1\na,2\n"))
+        self.assertIn("--label", refused("label,x\na,1\nb,2\n", "--label", ""))
         self.assertIn("no group column", refused("label,x\na,1\nb,2\n", "--group", "who"))
         self.assertIn("not augmented", refused("label,x\na,1\nb,2\n", "--flip"))
         self.assertIn("conv:8", self.bad("train", "--layers", "conv:8", "--out", self.at / "bad", "--data",

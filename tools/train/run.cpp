@@ -82,6 +82,7 @@ Result<void> plan_table(const TrainSettings& s, TrainPlan& plan) {
   if (augmentation_of(s).any())
     return fail(ErrorCode::kInvalidArgument, s.data.string(),
                 ": rows of a table are not augmented");
+  if (s.label.empty()) return fail(ErrorCode::kInvalidArgument, "--label: expected a column");
   TableSource source{
       .path = s.data, .label = s.label, .group = s.group, .ignored = s.ignore, .table = s.table};
   Model model;
