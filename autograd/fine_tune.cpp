@@ -19,6 +19,7 @@ namespace inkling {
 namespace {
 
 constexpr const char* kFeatures = "features";
+constexpr const char* kLogits = "logits";
 constexpr const char* kHeadWeights = "head/weights";
 constexpr const char* kHeadBias = "head/bias";
 
@@ -67,6 +68,17 @@ struct Parameter {
   std::size_t layer;  // linear layers count from 0; a scale or bias belongs to the one before it
 };
 
+// Whether channels stay the last axis, or the only one beside the batch that is longer than 1.
+bool keeps_channels(const Node& node, const Shape& from, const Shape& to) {
+  const auto is_vector = [](const Shape& shape) {
+    const auto dims = shape.dims().subspan(std::min<std::size_t>(1, shape.rank()));
+    return std::count_if(dims.begin(), dims.end(), [](std::int64_t n) { return n != 1; }) <= 1;
+  };
+  if (is_vector(from)) return true;
+  return node.op == OpKind::kReshape && from.rank() > 0 && to.rank() > 0 &&
+         from.back() == to.back();
+}
+
 // Finds the parameters of a simplified graph: weights of linear layers, and the per-channel
 // constants that are added or multiplied right after them.
 std::vector<Parameter> parameters_of(const Graph& g) {
@@ -90,6 +102,9 @@ std::vector<Parameter> parameters_of(const Graph& g) {
     if (is_linear(node.op) && is_f32_constant(g, node.inputs[1])) {
       ++layers;
       take(node.inputs[1], Parameter::Role::kWeights, node);
+    } else if (node.op == OpKind::kReshape || node.op == OpKind::kTranspose) {
+      if (keeps_channels(node, g.shape(node.inputs[0]), g.shape(node.outputs[0])))
+        follows[at(node.outputs[0])] = follows[at(node.inputs[0])];
     } else if (node.op == OpKind::kAdd || node.op == OpKind::kMul) {
       for (const std::size_t i : {0u, 1u}) {
         ValueId id = node.inputs[i];
@@ -105,27 +120,35 @@ std::vector<Parameter> parameters_of(const Graph& g) {
   return found;
 }
 
-std::string name_of(const Parameter& p) {
+bool keeps_head(const Graph& base) { return base.find_output(kLogits) != kNoValue; }
+
+std::size_t layers_in(std::span<const Parameter> parameters) {
+  return parameters.empty() ? 0 : parameters.back().layer + 1;
+}
+
+std::string name_of(const Parameter& p, bool is_head) {
   static constexpr const char* kRoles[] = {"weights", "scale", "bias"};
-  return concat("layer", p.layer, "/", kRoles[static_cast<std::size_t>(p.role)]);
+  const std::string layer = is_head ? "head" : concat("layer", p.layer);
+  return concat(layer, "/", kRoles[static_cast<std::size_t>(p.role)]);
 }
 
 // Two constants of one layer may have one role: the later ones are numbered.
-std::vector<std::string> names_of(std::span<const Parameter> parameters) {
+std::vector<std::string> names_of(const Graph& base, std::span<const Parameter> parameters) {
+  const std::size_t layers = layers_in(parameters);
   std::map<std::string, std::size_t> seen;
   std::vector<std::string> names;
   for (const Parameter& p : parameters) {
-    const std::string name = name_of(p);
+    const std::string name = name_of(p, keeps_head(base) && p.layer + 1 == layers);
     const std::size_t before = seen[name]++;
     names.push_back(before == 0 ? name : concat(name, before + 1));
   }
   return names;
 }
 
-bool is_chosen(const Parameter& p, const TrainChoice& choice, std::size_t layers) {
+bool is_chosen(const Parameter& p, const TrainChoice& choice, std::size_t layers, bool own_head) {
   switch (choice.part) {
     case TrainPart::kHead:
-      return false;
+      return own_head && p.layer + 1 == layers;
     case TrainPart::kLast:
       return p.layer + choice.count >= layers;
     case TrainPart::kBias:
@@ -133,7 +156,8 @@ bool is_chosen(const Parameter& p, const TrainChoice& choice, std::size_t layers
     case TrainPart::kNorm:
       return p.role != Parameter::Role::kWeights;
     case TrainPart::kLora:
-      return p.role == Parameter::Role::kWeights;
+      return p.role == Parameter::Role::kWeights &&
+             (choice.layers == 0 || p.layer + choice.layers >= layers);
     case TrainPart::kAll:
       break;
   }
@@ -166,31 +190,38 @@ class Tuner {
 
   Graph& graph() { return rewriter_.graph(); }
 
-  Result<ValueId> features() {
+  // Of the base's own head, or of a new one on its features.
+  Result<ValueId> logits() {
     const Graph& base = rewriter_.source();
+    const bool own_head = keeps_head(base);
     const auto parameters = parameters_of(base);
-    const auto names = names_of(parameters);
-    const std::size_t layers = parameters.empty() ? 0 : parameters.back().layer + 1;
+    const auto names = names_of(base, parameters);
+    const std::size_t layers = layers_in(parameters);
     std::size_t chosen = 0;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      if (!is_chosen(parameters[i], spec_.train, layers)) continue;
+      if (!is_chosen(parameters[i], spec_.train, layers, own_head)) continue;
       chosen += spec_.train.part == TrainPart::kLora ? add_correction(parameters[i], names[i])
                                                      : replace(parameters[i], names[i]);
     }
-    if (chosen == 0 && spec_.train.part != TrainPart::kHead) {
+    if (chosen == 0 && (own_head || spec_.train.part != TrainPart::kHead)) {
       return fail(ErrorCode::kInvalidArgument, "fine-tuning: the base's ", layers,
                   " linear layers have nothing of the kind that is to be trained");
     }
     for (const Node& node : base.nodes()) rewriter_.copy(node);
+    if (own_head) {
+      INK_CHECK_OK(graph().status());
+      return rewriter_.now(base.find_output(kLogits));
+    }
     const ValueId features = base.find_output(kFeatures);
     if (features == kNoValue || base.shape(features).rank() != 2)
       return fail(ErrorCode::kInvalidArgument,
                   "fine-tuning: the base has no output 'features' of shape [1, f]");
     INK_CHECK_OK(graph().status());
-    return rewriter_.now(features);
+    return new_head(rewriter_.now(features));
   }
 
-  ValueId logits(ValueId features) {
+ private:
+  ValueId new_head(ValueId features) {
     Graph& g = graph();
     const std::int64_t width = g.shape(features)[1];
     const Shape weights{width, spec_.classes};
@@ -202,7 +233,6 @@ class Tuner {
     return add(g, matmul(g, features, w), b);
   }
 
- private:
   std::size_t replace(const Parameter& p, const std::string& name) {
     rewriter_.map(p.constant, source_(graph(), name, rewriter_.source().value(p.constant).tensor));
     return 1;
@@ -230,11 +260,12 @@ class Tuner {
   ParameterSource source_;
 };
 
-TrainingGraph with_loss(Graph graph, ValueId logits, std::int64_t batch, const FineTuneSpec& spec,
+TrainingGraph with_loss(Graph graph, ValueId logits, std::int64_t batch,
                         std::vector<ValueId> train) {
-  const ValueId targets = graph.input("targets", {DType::kF32, Shape{batch, spec.classes}});
+  const std::int64_t classes = graph.shape(logits).back();
+  const ValueId targets = graph.input("targets", {DType::kF32, Shape{batch, classes}});
   const ValueId loss = softmax_cross_entropy(graph, logits, targets);
-  graph.output("logits", logits);
+  graph.output(kLogits, logits);
   return {std::move(graph), loss, std::move(train)};
 }
 
@@ -288,6 +319,15 @@ bool follows_a_head(OpKind op) {
   }
 }
 
+Result<void> expect_one_input(const Graph& classifier) {
+  if (classifier.inputs().size() != 1 || classifier.outputs().empty()) {
+    return fail(ErrorCode::kInvalidArgument, "fine-tuning: the model has ",
+                classifier.inputs().size(), " inputs and ", classifier.outputs().size(),
+                " outputs, expected one input and at least one output");
+  }
+  return {};
+}
+
 Result<ValueId> head_input(const Graph& g) {
   const auto producers = producers_of(g);
   ValueId at = g.outputs()[0].value;
@@ -309,32 +349,100 @@ Result<ValueId> head_input(const Graph& g) {
 
 }  // namespace
 
-Result<TrainChoice> parse_train_choice(std::string_view text) {
-  const auto counted = [&](std::string_view prefix, TrainPart part) -> std::optional<TrainChoice> {
-    if (!text.starts_with(prefix)) return std::nullopt;
-    const std::string_view digits = text.substr(prefix.size());
+Result<TrainChoice> parse_train_choice(const std::string_view given) {
+  std::string_view text = given;
+  const auto count_in = [](std::string_view digits) -> std::optional<std::size_t> {
     std::size_t count = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
     if (error != std::errc() || end != digits.data() + digits.size() || count == 0 || count > 4096)
       return std::nullopt;
-    return TrainChoice{part, count};
+    return count;
+  };
+  const auto counted = [&](std::string_view prefix, TrainPart part) -> std::optional<TrainChoice> {
+    if (!text.starts_with(prefix)) return std::nullopt;
+    const auto count = count_in(text.substr(prefix.size()));
+    if (!count) return std::nullopt;
+    return TrainChoice{part, *count};
   };
   if (text == "head") return TrainChoice{TrainPart::kHead, 0};
   if (text == "bias") return TrainChoice{TrainPart::kBias, 0};
   if (text == "norm") return TrainChoice{TrainPart::kNorm, 0};
   if (text == "all") return TrainChoice{TrainPart::kAll, 0};
   if (const auto choice = counted("last:", TrainPart::kLast)) return *choice;
-  if (const auto choice = counted("lora:rank=", TrainPart::kLora)) return *choice;
-  return fail(ErrorCode::kInvalidArgument, "train: got '", text,
-              "', expected head, last:N, bias, norm, lora:rank=N or all");
+  if (const std::size_t last = text.find(":last="); last != text.npos) {
+    const auto layers = count_in(text.substr(last + 6));
+    text = text.substr(0, last);
+    if (auto choice = counted("lora:rank=", TrainPart::kLora); choice && layers) {
+      choice->layers = *layers;
+      return *choice;
+    }
+  } else if (const auto choice = counted("lora:rank=", TrainPart::kLora)) {
+    return *choice;
+  }
+  return fail(ErrorCode::kInvalidArgument, "train: got '", given,
+              "', expected head, last:N, bias, norm, lora:rank=N, lora:rank=N:last=M or all");
+}
+
+Result<Graph> keep_head(const Graph& classifier, bool keep_scales) {
+  INK_CHECK_OK(expect_one_input(classifier));
+  INK_TRY(const Graph g, simplify(classifier, keep_scales));
+  const auto producers = producers_of(g);
+  const Node* node = producers[static_cast<std::size_t>(g.outputs()[0].value)];
+  while (node != nullptr && (node->op == OpKind::kReshape || node->op == OpKind::kTranspose))
+    node = producers[static_cast<std::size_t>(node->inputs[0])];
+  if (node == nullptr || node->op != OpKind::kSoftmax || g.shape(node->inputs[0]).rank() == 0 ||
+      g.shape(node->inputs[0]).back() != g.shape(node->inputs[0]).elements()) {
+    return fail(ErrorCode::kUnsupported,
+                "fine-tuning: the model does not end in a softmax over its classes");
+  }
+  Rewriter rewriter(g);
+  for (const Node& each : g.nodes()) rewriter.copy(each);
+  Graph& kept = rewriter.graph();
+  const ValueId logits = rewriter.now(node->inputs[0]);
+  kept.output(kLogits, reshape(kept, logits, {1, kept.shape(logits).elements()}));
+  INK_CHECK_OK(kept.status());
+  return simplify(kept, keep_scales);
+}
+
+Result<HeadSplit> split_head(const Graph& base) {
+  INK_TRY(const ValueId cut, head_input(base));
+  Rewriter before(base);
+  for (const Node& node : base.nodes()) before.copy(node);
+  before.graph().output(kFeatures, before.now(cut));
+  INK_CHECK_OK(before.graph().status());
+  HeadSplit split;
+  INK_TRY(split.before, eliminate(before.graph()));
+
+  Graph& g = split.head;
+  std::map<ValueId, ValueId> now = {{cut, g.input(kFeatures, base.spec(cut))}};
+  const auto is_known = [&](ValueId id) {
+    if (base.value(id).kind == ValueKind::kConstant)
+      now.try_emplace(id, g.constant(base.value(id).tensor));
+    return now.contains(id);
+  };
+  for (const Node& node : base.nodes()) {
+    if (now.contains(node.outputs[0]) ||
+        !std::all_of(node.inputs.begin(), node.inputs.end(), is_known))
+      continue;
+    std::vector<ValueId> inputs;
+    for (const ValueId id : node.inputs) inputs.push_back(now.at(id));
+    const ValueId first = g.append(node.op, inputs, node.attrs);
+    for (std::uint32_t i = 0; i < node.outputs.size(); ++i)
+      now[node.outputs[i]] = Graph::result_of(first, i);
+  }
+  const ValueId logits = base.find_output(kLogits);
+  if (!now.contains(logits)) {
+    return fail(ErrorCode::kUnsupported,
+                "fine-tuning: the logits depend on more than what the last layer takes");
+  }
+  g.output(kLogits, now.at(logits));
+  INK_CHECK_OK(g.status());
+  INK_TRY(g, eliminate(Graph(g)));
+  return split;
 }
 
 Result<Graph> cut_head(const Graph& classifier, std::string_view features_name, bool keep_scales) {
-  if (classifier.inputs().size() != 1 || classifier.outputs().empty()) {
-    return fail(ErrorCode::kInvalidArgument, "fine-tuning: the model has ",
-                classifier.inputs().size(), " inputs and ", classifier.outputs().size(),
-                " outputs, expected one input and at least one output");
-  }
+  INK_CHECK_OK(expect_one_input(classifier));
   // Simplified, images are channels-last.
   INK_TRY(const Graph g, simplify(classifier, keep_scales));
   if (features_name.empty()) {
@@ -355,7 +463,7 @@ Result<Graph> cut_head(const Graph& classifier, std::string_view features_name, 
 Result<Graph> reinitialize(const Graph& base, std::uint64_t seed) {
   Rewriter rewriter(base);
   const auto parameters = parameters_of(base);
-  const auto names = names_of(parameters);
+  const auto names = names_of(base, parameters);
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
     if (p.role == Parameter::Role::kScale) continue;
@@ -373,9 +481,8 @@ Result<TrainingGraph> training_graph(const Graph& base, std::int64_t batch,
   INK_TRY(const Graph batched, with_batch(base, batch));
   std::vector<ValueId> train;
   Tuner tuner(batched, spec, variables_into(train));
-  INK_TRY(const ValueId features, tuner.features());
-  const ValueId logits = tuner.logits(features);
-  TrainingGraph training = with_loss(std::move(tuner.graph()), logits, batch, spec, train);
+  INK_TRY(const ValueId logits, tuner.logits());
+  TrainingGraph training = with_loss(std::move(tuner.graph()), logits, batch, train);
   INK_CHECK_OK(training.graph.status());
   return training;
 }
@@ -393,9 +500,9 @@ Result<Graph> trained_graph(const Graph& base, const FineTuneSpec& spec,
   const ParameterSource trained = [&](Graph& g, const std::string& name,
                                       std::shared_ptr<const Tensor> initial) {
     const auto found = values.find(name);
-    const bool head = name == kHeadWeights || name == kHeadBias;
+    const bool is_new = !keeps_head(base) && (name == kHeadWeights || name == kHeadBias);
     if (found == values.end()) {
-      if (head && status)
+      if (is_new && status)
         status = fail(ErrorCode::kInvalidArgument, "fine-tuning: no value for ", name);
       return g.constant(std::move(initial));
     }
@@ -405,8 +512,7 @@ Result<Graph> trained_graph(const Graph& base, const FineTuneSpec& spec,
     return g.constant(found->second.clone());
   };
   Tuner tuner(base, spec, trained);
-  INK_TRY(const ValueId features, tuner.features());
-  const ValueId logits = tuner.logits(features);
+  INK_TRY(const ValueId logits, tuner.logits());
   INK_CHECK_OK(status);
   Graph& g = tuner.graph();
   g.output("probabilities", softmax(g, logits));

@@ -26,17 +26,19 @@ enum class TrainPart : std::uint8_t {
   kLast,  // weights and biases of the last `count` linear layers of the base
   kBias,  // biases of all layers (Ben Zaken et al., "BitFit", ACL 2022)
   kNorm,  // scales and shifts of the normalisations (Frankle et al., ICLR 2021)
-  kLora,  // a correction A B of rank `count` to the weights of each layer (Hu et al., "LoRA", ICLR
-          // 2022)
+  kLora,  // a correction A B of rank `count` to the weights of each layer, or of the last `layers`
+          // (Hu et al., "LoRA", ICLR 2022)
   kAll
 };
 
 struct TrainChoice {
   TrainPart part = TrainPart::kHead;
   std::size_t count = 0;
+  std::size_t layers = 0;  // 0: all
 };
 
-// "head", "last:2", "bias", "norm", "lora:rank=4", "all". kInvalidArgument: anything else.
+// "head", "last:2", "bias", "norm", "lora:rank=4", "lora:rank=4:last=8", "all". kInvalidArgument:
+// anything else.
 Result<TrainChoice> parse_train_choice(std::string_view text);
 
 // The part of a classifier of one example that is worth keeping. Without a name it is cut before
@@ -46,12 +48,26 @@ Result<TrainChoice> parse_train_choice(std::string_view text);
 Result<Graph> cut_head(const Graph& classifier, std::string_view features_name = {},
                        bool keep_scales = false);
 
+// The classifier up to what its softmax takes, as a base whose head is its own last linear layer:
+// for more training on the classes that it has. Its output is "logits" f32[1, classes], and
+// FineTuneSpec::classes counts for nothing. kUnsupported: it does not end in a softmax over its
+// classes.
+Result<Graph> keep_head(const Graph& classifier, bool keep_scales = false);
+
+// A base that keeps its head, cut in two: what comes before the head, with its input and the output
+// "features", and the head from there to "logits". Trained values go by the same names. kNotFound:
+// as cut_head. kUnsupported: the logits depend on more than the features.
+struct HeadSplit {
+  Graph before, head;
+};
+Result<HeadSplit> split_head(const Graph& base);
+
 // The base with new initial values in its linear layers and zero biases: the same network from
 // scratch.
 Result<Graph> reinitialize(const Graph& base, std::uint64_t seed);
 
 struct FineTuneSpec {
-  std::int64_t classes = 2;
+  std::int64_t classes = 2;  // of the new head
   TrainChoice train = {};
   std::uint64_t seed = 1;
 };

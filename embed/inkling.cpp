@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "embed/c_call.h"
 #include "embed/engine.h"
 
 namespace {
@@ -27,41 +28,6 @@ class HookClock final : public Clock {
   ink_options hooks_;
   SystemClock system_;
 };
-
-ink_status status_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kInvalidArgument:
-      return INK_INVALID_ARGUMENT;
-    case ErrorCode::kUnsupported:
-      return INK_UNSUPPORTED;
-    case ErrorCode::kNotFound:
-      return INK_NOT_FOUND;
-    case ErrorCode::kCorrupt:
-      return INK_CORRUPT;
-    case ErrorCode::kIo:
-      return INK_IO;
-    case ErrorCode::kVerification:
-      return INK_VERIFICATION;
-    case ErrorCode::kResourceLimit:
-      return INK_RESOURCE_LIMIT;
-    case ErrorCode::kFailedPrecondition:
-      return INK_NOT_NOW;
-    case ErrorCode::kNetwork:
-    case ErrorCode::kProtocol:
-      break;
-  }
-  return INK_FAILED;
-}
-
-// Reads a struct of an older or newer app: what it does not have stays zero.
-template <typename T>
-bool read_sized(const T* given, T& known) {
-  if (given == nullptr || given->struct_size < sizeof(std::size_t)) return false;
-  std::memcpy(&known, given, std::min(given->struct_size, sizeof(T)));
-  return true;
-}
-
-tl::unexpected<Error> bad(const char* what) { return fail(ErrorCode::kInvalidArgument, what); }
 
 // Most names are those of the call before, so they are compared first, which is cheaper.
 void set_text(std::string& text, const char* given) {
@@ -161,34 +127,12 @@ struct ink_engine {
   std::string error;
   std::vector<Candidate> candidates;  // of the latest call
   std::vector<Reason> reasons;        // what the names in ink_reason point to
-};
 
-namespace {
-
-ink_status report(ink_engine& handle, const Error& error) {
-  handle.error = error.message;
-  if (handle.hooks.log) handle.hooks.log(handle.hooks.context, handle.error.c_str());
-  return status_of(error.code);
-}
-
-// Runs what may fail. Where exceptions are on, running out of memory is a status too.
-template <typename Body>
-ink_status guarded(ink_engine* handle, const Body& body) {
-  if (handle == nullptr) return INK_INVALID_ARGUMENT;
-#if defined(__cpp_exceptions)
-  try {
-#endif
-    handle->error.clear();
-    const Result<void> done = body();
-    return done ? INK_OK : report(*handle, done.error());
-#if defined(__cpp_exceptions)
-  } catch (const std::exception&) {
-    return report(*handle, {ErrorCode::kResourceLimit, "out of memory"});
+  void note(const Error& failure) {
+    error = failure.message;
+    if (hooks.log) hooks.log(hooks.context, error.c_str());
   }
-#endif
-}
-
-}  // namespace
+};
 
 uint32_t ink_abi_version(void) { return INK_ABI_VERSION; }
 

@@ -226,6 +226,70 @@ INK_API ink_status ink_update_model(ink_engine* engine, const void* bytes, size_
 /* Withdraws the model in use for the one before it. INK_NOT_NOW: there is none. */
 INK_API ink_status ink_rollback_model(ink_engine* engine);
 
+/* A learner: a classifier that goes on learning where it is used (docs/training.md). It keeps a
+ * bounded sample of the examples that it is shown, in memory only, and what it learns from them as
+ * a patch, which is refused on any other model. A learner belongs to one thread at a time. */
+typedef struct ink_learner ink_learner;
+
+typedef struct ink_learner_options {
+  size_t struct_size;
+  const char* model; /* a model file: one f32 input of one example, a softmax over classes */
+  /* What learns: "head" (null: this), "bias", "norm", "last:N", "lora:rank=N" or "all". */
+  const char* train;
+  /* Other classes than the model's: a new last layer. None: the model's own go on learning. */
+  const char* const* classes;
+  size_t class_count;
+  const char*
+      features; /* with classes: the value of the model to cut after; null: before its head */
+  size_t examples_max; /* 0: 256 */
+  uint64_t seed;
+  /* As in ink_options. */
+  void* context;
+  int64_t (*steady_ms)(void* context);
+  void (*run_tasks)(void* context, size_t tasks, void (*task)(void* task_context, size_t i),
+                    void* task_context);
+  unsigned threads;
+} ink_learner_options;
+
+/* On failure *learner still is one, whose only use is ink_learner_error and ink_learner_close; null
+ * where options or learner are. */
+INK_API ink_status ink_learner_open(const ink_learner_options* options, ink_learner** learner);
+INK_API void ink_learner_close(ink_learner* learner);              /* null is allowed */
+INK_API const char* ink_learner_error(const ink_learner* learner); /* until the next call */
+
+INK_API ink_status ink_learner_sizes(ink_learner* learner, size_t* example_floats,
+                                     size_t* class_count);
+/* The input as the model takes it (its layout and scaling), and which class it is. */
+INK_API ink_status ink_learner_observe(ink_learner* learner, const float* example, size_t floats,
+                                       uint32_t label);
+/* probabilities[class_count] */
+INK_API ink_status ink_learner_predict(ink_learner* learner, const float* example, size_t floats,
+                                       float* probabilities, size_t class_count);
+
+typedef struct ink_learning {
+  size_t struct_size;
+  uint64_t steps, batch, examples;
+  uint64_t memory_bytes; /* what the call allowed for: at most the budget */
+  double first_loss, last_loss;
+  int out_of_time; /* fewer than steps_max */
+} ink_learning;
+
+/* Learns for at most steps_max steps (0: 100) and budget_ms (0: no limit; one step is always made),
+ * within memory_bytes (0: no limit) beyond what the learner holds, at a rate (0: 0.001). The same
+ * calls give the same bits, unless time runs out. INK_NOT_NOW: no examples yet, or a loss that is
+ * not finite. INK_RESOURCE_LIMIT: the memory does not suffice. On failure nothing has changed.
+ * `result` may be null. */
+INK_API ink_status ink_learner_adapt(ink_learner* learner, int64_t budget_ms, size_t memory_bytes,
+                                     size_t steps_max, double rate, ink_learning* result);
+
+/* The patch in one file that is there whole or not at all. INK_NOT_NOW: nothing learnt yet. */
+INK_API ink_status ink_learner_save_patch(ink_learner* learner, const char* path);
+/* INK_VERIFICATION: made for another model. INK_INVALID_ARGUMENT: for another `train` or classes.
+ */
+INK_API ink_status ink_learner_load_patch(ink_learner* learner, const char* path);
+/* Forgets the patch, the examples, or both; files are the app's. */
+INK_API ink_status ink_learner_forget(ink_learner* learner, int patch, int examples);
+
 #ifdef __cplusplus
 }
 #endif

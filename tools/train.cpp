@@ -1,5 +1,5 @@
-// inkling train: a picture classifier from a folder of pictures, on a base that is there already or
-// from scratch.
+// inkling train: a classifier from a folder of pictures or a table, on a base that is there already
+// or from scratch.
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -19,11 +19,12 @@ struct TrainCommand {
   bool explain = false, json = false;
 };
 
-void warn_of_skipped(const PictureSet& set, Console& console) {
-  for (const SkippedPicture& skipped : set.skipped)
+void warn_of_skipped(const Examples& set, Console& console) {
+  for (const SkippedPicture& skipped : set.skipped())
     console.log().warning(concat(skipped.file, ": skipped: ", skipped.reason));
-  if (!set.skipped.empty())
-    console.log().warning(concat(set.skipped.size(), " pictures skipped, ", set.count(), " read"));
+  if (!set.skipped().empty())
+    console.log().warning(
+        concat(set.skipped().size(), " pictures skipped, ", set.rows().count(), " read"));
 }
 
 Result<void> train(const TrainCommand& command, Console& console) {
@@ -33,7 +34,7 @@ Result<void> train(const TrainCommand& command, Console& console) {
     return fail(ErrorCode::kFailedPrecondition, model_path.string(),
                 ": already there; overwrite with --force");
   }
-  console.progress("reading pictures");
+  console.progress("reading data");
   INK_TRY(const TrainPlan plan, plan_training(s));
   warn_of_skipped(plan.sets.train, console);
   if (command.explain) {
@@ -76,13 +77,14 @@ void add_what(CLI::App& app, TrainSettings& s) {
       ->excludes("--base");
   app.add_option("--features", s.features_name, "Value of the base to cut after, by name")
       ->type_name("NAME");
-  app.add_option("--train", s.train, "head, last:N, bias, norm, lora:rank=N or all")
+  app.add_option("--train", s.train,
+                 "head, last:N, bias, norm, lora:rank=N, lora:rank=N:last=M or all")
       ->type_name("PART");
   app.add_flag("--from-scratch", s.from_scratch, "Forget what the base learnt");
 }
 
 void add_data(CLI::App& app, TrainSettings& s) {
-  app.add_option("--data", s.data, "Folder per class, label file, or MNIST-like folder")
+  app.add_option("--data", s.data, "Folder per class, label file, MNIST-like folder, or table")
       ->type_name("PATH")
       ->required();
   app.add_option("--test-data", s.test_data, "The same, to measure on once at the end")
@@ -107,6 +109,17 @@ void add_data(CLI::App& app, TrainSettings& s) {
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--cutout", s.cutout, "Augment: blank a square")->type_name("PIXELS");
+}
+
+void add_table(CLI::App& app, TrainSettings& s) {
+  app.add_option("--label", s.label, "Column of a table that says the class")
+      ->type_name("COLUMN")
+      ->capture_default_str();
+  app.add_option("--group", s.group, "Column of a table whose values are never split between sides")
+      ->type_name("COLUMN");
+  app.add_option("--ignore", s.ignore, "Columns of a table to leave out")->type_name("COLUMN...");
+  app.add_option("--table", s.table, "Table of a SQLite file, where it has several")
+      ->type_name("NAME");
 }
 
 void add_how(CLI::App& app, TrainSettings& s) {
@@ -165,9 +178,11 @@ void add_how(CLI::App& app, TrainSettings& s) {
 void add_train(CLI::App& root, Action& chosen) {
   auto command = std::make_shared<TrainCommand>();
   TrainSettings& s = command->settings;
-  CLI::App* app = root.add_subcommand("train", "Train a picture classifier");
+  CLI::App* app =
+      root.add_subcommand("train", "Train a classifier of pictures or of rows of a table");
   add_what(*app, s);
   add_data(*app, s);
+  add_table(*app, s);
   add_how(*app, s);
   // Where results go and how they are shown is not part of what a run is.
   const auto apart = [](CLI::Option* option) { option->configurable(false); };

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "autograd/data/csv.h"
 #include "autograd/data/fashion_mnist.h"
 #include "autograd/data/idx.h"
 
@@ -66,40 +67,25 @@ Result<std::vector<Entry>> folder_entries(const Path& folder) {
   return entries;
 }
 
-std::vector<std::string> cells_of(std::string_view line) {
-  std::vector<std::string> cells;
-  for (std::size_t begin = 0; begin <= line.size();) {
-    const std::size_t end = std::min(line.find(',', begin), line.size());
-    cells.emplace_back(line.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return cells;
-}
-
 Result<std::vector<Entry>> label_file_entries(const Path& path) {
   INK_TRY(const Bytes bytes, read_file(path, kLabelFileBytesMax));
+  CsvReader reader(as_text(bytes));
   std::vector<Entry> entries;
-  std::size_t columns = 0, number = 0;
-  const std::string_view text = as_text(bytes);
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    std::string_view line = text.substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty()) continue;
-    const auto cells = cells_of(line);
+  std::vector<std::string> cells;
+  std::size_t columns = 0;
+  while (true) {
+    const auto more = reader.next(cells);
+    if (!more) return fail_within(more.error(), path.string());
+    if (!*more) break;
     if (columns == 0) {
-      const bool plain = cells == std::vector<std::string>{"file", "label"};
-      if (!plain && cells != std::vector<std::string>{"file", "label", "group"}) {
-        return fail(ErrorCode::kCorrupt, path.string(), ": line ", number, ": got '", line,
-                    "', expected the header file,label or file,label,group");
-      }
       columns = cells.size();
-      continue;
+      const bool plain = cells == std::vector<std::string>{"file", "label"};
+      if (plain || cells == std::vector<std::string>{"file", "label", "group"}) continue;
+      return fail(ErrorCode::kCorrupt, path.string(), ": line ", reader.line(),
+                  ": expected the header file,label or file,label,group");
     }
     if (cells.size() != columns || cells[0].empty() || cells[1].empty()) {
-      return fail(ErrorCode::kCorrupt, path.string(), ": line ", number, ": ", cells.size(),
+      return fail(ErrorCode::kCorrupt, path.string(), ": line ", reader.line(), ": ", cells.size(),
                   " cells, expected ", columns, " with a file and a label");
     }
     entries.push_back({path.parent_path() / cells[0], cells[0], cells[1],

@@ -10,12 +10,9 @@
 // A picture that cannot be decoded is skipped and listed. Everything else that is wrong is an error
 // that names the file.
 
-#include <cstdint>
 #include <optional>
-#include <span>
-#include <string>
-#include <vector>
 
+#include "autograd/data/labelled_rows.h"
 #include "autograd/data/picture.h"
 #include "runtime/base/file.h"
 
@@ -27,17 +24,12 @@ struct SkippedPicture {
   std::string file, reason;
 };
 
-struct PictureSet {
+struct PictureSet : LabelledRows {
   PictureSize size;    // of every picture
   PictureSize stored;  // as they lie in `pixels`: an IDX file's own size, else `size`
-  std::vector<std::string> classes;
-  std::vector<std::uint32_t> labels;  // one a picture, an index into classes
-  std::vector<std::string> names;     // one a picture, for people
-  std::vector<std::string> groups;    // one a picture, or none: what must not be split
   Bytes pixels;
   std::vector<SkippedPicture> skipped;
 
-  std::size_t count() const { return labels.size(); }
   // At `size`: where it lies, or scaled into `room`.
   ByteSpan picture(std::size_t index, Bytes& room) const;
 };

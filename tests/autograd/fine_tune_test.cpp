@@ -60,7 +60,13 @@ std::vector<float> run(const Graph& graph, const char* input, const char* output
 TEST(TrainChoice, ParsesWhatItPrints) {
   EXPECT_EQ(parse_train_choice("last:3")->count, 3u);
   EXPECT_EQ(parse_train_choice("lora:rank=4")->part, TrainPart::kLora);
-  for (const char* text : {"", "last", "last:", "last:0", "last:x", "lora:4", "everything"})
+  const auto some = parse_train_choice("lora:rank=4:last=8");
+  ASSERT_TRUE(some);
+  EXPECT_EQ(some->part, TrainPart::kLora);
+  EXPECT_EQ(some->count, 4u);
+  EXPECT_EQ(some->layers, 8u);
+  for (const char* text : {"", "last", "last:", "last:0", "last:x", "lora:4", "lora:rank=2:last=0",
+                           "lora:rank=:last=2", "lora:rank=2:last=", "last:2:last=1", "everything"})
     EXPECT_FALSE(parse_train_choice(text)) << text;
 }
 
@@ -107,6 +113,8 @@ TEST(TrainingGraph, MakesVariablesOfWhatIsChosen) {
       {"lora:rank=2",
        {"layer0/weights/lora_a", "layer0/weights/lora_b", "layer1/weights/lora_a",
         "layer1/weights/lora_b", "head/weights", "head/bias"}},
+      {"lora:rank=2:last=1",
+       {"layer1/weights/lora_a", "layer1/weights/lora_b", "head/weights", "head/bias"}},
       {"all",
        {"layer0/weights", "layer0/bias", "layer1/weights", "layer1/bias", "head/weights",
         "head/bias"}}};
@@ -178,6 +186,59 @@ TEST(TrainedGraph, GivesWhatTheTrainingGraphGives) {
       EXPECT_NEAR(probabilities[2 * i], expected, 1e-5) << text;
     }
   }
+}
+
+TEST(KeepHead, GivesWhatTheClassifierGives) {
+  for (const bool keep_scales : {false, true}) {
+    const auto base = keep_head(classifier(), keep_scales);
+    ASSERT_TRUE(base) << base.error().message;
+    const auto whole = trained_graph(*base, {}, {});
+    ASSERT_TRUE(whole) << whole.error().message;
+    const auto expected = run(classifier(), "image", "probabilities");
+    const auto got = run(*whole, "image", "probabilities");
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-6);
+  }
+}
+
+TEST(KeepHead, CallsTheLastLayerTheHead) {
+  const auto base = keep_head(classifier());
+  ASSERT_TRUE(base);
+  const std::vector<Choice> choices = {{"head", {"head/weights", "head/bias"}},
+                                       {"bias", {"layer0/bias", "layer1/bias", "head/bias"}},
+                                       {"last:1", {"head/weights", "head/bias"}}};
+  for (const Choice& choice : choices) {
+    const auto graph = training_graph(*base, 4, {.train = *parse_train_choice(choice.text)});
+    ASSERT_TRUE(graph) << choice.text << ": " << graph.error().message;
+    std::vector<std::string> names;
+    for (const ValueId id : graph->train) names.push_back(graph->graph.value(id).name);
+    EXPECT_EQ(names, choice.trained) << choice.text;
+  }
+}
+
+TEST(KeepHead, RefusesWhatDoesNotEndInASoftmax) {
+  Graph g;
+  const ValueId x = g.input("x", {DType::kF32, {1, 4}});
+  g.output("y", matmul(g, x, g.constant(random({4, 3}, 1))));
+  EXPECT_EQ(keep_head(g).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(SplitHead, GivesInTwoPartsWhatTheWholeGives) {
+  const auto base = keep_head(classifier());
+  ASSERT_TRUE(base);
+  const auto split = split_head(*base);
+  ASSERT_TRUE(split) << split.error().message;
+  const auto features = run(split->before, "image", "features");
+  auto session = Session::create(split->head);
+  ASSERT_TRUE(session) << session.error().message;
+  const auto in = session->input("features")->span<float>();
+  ASSERT_EQ(in.size(), features.size());
+  std::copy(features.begin(), features.end(), in.begin());
+  session->run();
+  const auto expected = run(*base, "image", "logits");
+  const auto got = session->output("logits")->span<float>();
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-5);
 }
 
 TEST(TrainedGraph, RefusesAHeadThatIsMissingOrOfAnotherShape) {

@@ -1,6 +1,6 @@
 """The library as an app meets it: installed, found, linked and weighed.
 
-Usage: consumer_test.py SOURCE_DIR CAMERA_FEED
+Usage: consumer_test.py SOURCE_DIR CAMERA_FEED INKLING
 
 Builds the embed preset, installs it into a temporary folder, and shows that a C99 program links it
 by find_package and by pkg-config with SQLite and the C and C++ runtimes alone; that of a shared
@@ -8,6 +8,7 @@ object only ink_* is visible; that loading runs no code; and that reranking and 
 most 1.5 MB.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,8 @@ import unittest
 
 SOURCE = pathlib.Path(sys.argv.pop(1)).resolve()
 CAMERA_FEED = pathlib.Path(sys.argv.pop(1)).resolve()
+INKLING = pathlib.Path(sys.argv.pop(1)).resolve()
+OLIVE = pathlib.Path("/usr/lib/R/site-library/dslabs/extdata/olive.csv")
 BUILD = SOURCE / "build" / "embed"
 CLOSURE_BYTES_MAX = 1_500_000
 RUNTIMES = {"libsqlite3.so.0", "libstdc++.so.6", "libm.so.6", "libgcc_s.so.1", "libc.so.6",
@@ -93,6 +96,37 @@ class Consumer(unittest.TestCase):
         # Random is 3; everyone's model with history stands at about 1.5 (docs/benchmarks.md).
         self.assertGreater(server, 2.5)
         self.assertLess(app, 1.8)
+
+    def test_learner_learns_classes_of_its_own_from_a_model_of_others(self):
+        build = self.folder / "learner_app"
+        run("cmake", "-G", "Ninja", "-S", SOURCE / "examples" / "learner", "-B", build,
+            f"-DCMAKE_PREFIX_PATH={self.prefix}", "-DCMAKE_BUILD_TYPE=Release")
+        run("cmake", "--build", build)
+        # Olive oils: the model tells areas of the south apart, the app two of the north.
+        oils = [line.split(",") for line in OLIVE.read_text().splitlines()[1:]]
+        north = [o for o in oils if o[2] == "3" and o[1] != "Umbria"]
+        table = self.folder / "south.csv"
+        acids = ",".join(f"acid{i}" for i in range(8))
+        table.write_text(f"label,{acids}\n" + "".join(
+            ",".join([o[1], *o[4:]]) + "\n" for o in oils if o[2] == "1"))
+        rows, patch = self.folder / "north.csv", self.folder / "north.patch.ink"
+        rows.write_text("".join(",".join([o[1], *o[4:]]) + "\n" for o in north))
+        run(INKLING, "train", "--layers", "dense:32", "--data", table, "--epochs", "40", "--rate", "0.01",
+            "--batch", "16", "--out", self.folder / "south")
+        out = run(build / "learner", self.folder / "south" / "model.ink", rows, patch)
+        print(out, end="")
+        found = re.search(r"^(\d+) examples kept, (\d+) steps in (\d+) bytes: accuracy ([\d.]+), then ([\d.]+), "
+                          r"from the patch ([\d.]+)$", out)
+        self.assertLessEqual(int(found[3]), 4 << 20)
+        self.assertGreaterEqual(float(found[5]), 0.9)
+        self.assertEqual(found[5], found[6])
+        self.assertLess(patch.stat().st_size, 2000)
+        # The command puts the app's patch onto the same base: every third row, as the app asked.
+        asked = self.folder / "asked.csv"
+        asked.write_text(f"label,{acids}\n" + "".join(rows.read_text().splitlines(keepends=True)[::3]))
+        seen = run(INKLING, "eval", self.folder / "south" / "model.ink", "--patch", patch, "--data", asked,
+                   "--json")
+        self.assertAlmostEqual(json.loads(seen)["accuracy"], float(found[5]), delta=5e-4)
 
     def test_header_is_c99_and_cpp(self):
         for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++98")):

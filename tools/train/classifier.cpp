@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <sstream>
 
-#include "autograd/feature_cache.h"
 #include "runtime/passes/passes.h"
 
 namespace inkling::tools {
@@ -70,26 +69,51 @@ Result<PictureInput> picture_input(const Graph& graph, const PixelScaling& scali
               ": expected one f32[1, 1 or 3, height, width] or f32[1, height, width, 1 or 3]");
 }
 
-std::string joined_lines(std::span<const std::string> lines) {
-  std::string text;
-  for (const std::string& line : lines) text += concat(text.empty() ? "" : "\n", line);
-  return text;
+void ModelInput::fill(const Examples& examples, std::size_t row, Bytes& room,
+                      std::span<float> to) const {
+  if (const Table* table = examples.table()) {
+    const auto from = table->row(row);
+    std::copy(from.begin(), from.end(), to.begin());
+  } else {
+    picture->fill(examples.pictures()->picture(row, room), to);
+  }
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
+Result<ModelInput> model_input(const Graph& graph, const Model& about,
+                               const PixelScaling& fallback) {
+  ModelInput input;
+  const auto columns = about.metadata.find("columns");
+  if (columns == about.metadata.end()) {
+    INK_TRY(const PixelScaling scaling, scaling_of(about, fallback));
+    INK_TRY(input.picture, picture_input(graph, scaling));
+    input.name = input.picture->name;
+    input.floats = input.picture->size.bytes();
+    return input;
+  }
+  input.columns = lines_of(columns->second);
+  input.floats = input.columns.size();
+  const auto label = about.metadata.find("label_column");
+  if (label != about.metadata.end()) input.label_column = label->second;
+  const TensorSpec expected{DType::kF32, Shape{1, static_cast<std::int64_t>(input.floats)}};
+  if (graph.inputs().size() != 1 || graph.spec(graph.inputs()[0]) != expected) {
+    return fail(ErrorCode::kInvalidArgument, "the model does not take its ", input.floats,
+                " columns: expected one input ", expected);
+  }
+  input.name = graph.value(graph.inputs()[0]).name;
+  return input;
 }
 
-Model classifier_model(Graph graph, const PixelScaling& scaling,
+Model classifier_model(Graph graph, const ModelInput& input,
                        const std::vector<std::string>& classes) {
   Model model{std::move(graph), {}};
-  model.metadata = {{"labels", joined_lines(classes)},
-                    {"input_mean", numbers_text(scaling.mean)},
-                    {"input_std", numbers_text(scaling.std)},
-                    {"producer", "inkling train"}};
+  model.metadata = {{"labels", joined_lines(classes)}, {"producer", "inkling train"}};
+  if (input.picture) {
+    model.metadata["input_mean"] = numbers_text(input.picture->scaling.mean);
+    model.metadata["input_std"] = numbers_text(input.picture->scaling.std);
+  } else {
+    model.metadata["columns"] = joined_lines(input.columns);
+    model.metadata["label_column"] = input.label_column;
+  }
   return model;
 }
 
@@ -104,8 +128,8 @@ Result<PixelScaling> scaling_of(const Model& model, const PixelScaling& fallback
   return scaling;
 }
 
-Result<PictureClassifier> open_classifier(const Path& path) {
-  PictureClassifier classifier;
+Result<Classifier> open_classifier(const Path& path) {
+  Classifier classifier;
   INK_TRY(classifier.model, open_model(path));
   const Graph& graph = classifier.model.graph;
   const auto labels = classifier.model.metadata.find("labels");
@@ -118,23 +142,28 @@ Result<PictureClassifier> open_classifier(const Path& path) {
     return fail(ErrorCode::kInvalidArgument, path.string(), ": gives ", out, " for ",
                 classifier.classes.size(), " labels");
   }
-  INK_TRY(const PixelScaling scaling, scaling_of(classifier.model, {}));
-  auto input = picture_input(graph, scaling);
+  auto input = model_input(graph, classifier.model);
   if (!input) return fail_within(std::move(input).error(), path.string());
   classifier.input = std::move(*input);
   return classifier;
 }
 
-Result<Tensor> classify(const PictureClassifier& classifier, std::size_t rows,
-                        const std::function<ByteSpan(std::size_t row)>& picture, unsigned threads) {
+Result<Tensor> classify(const Classifier& classifier, std::size_t rows, const FillRow& fill,
+                        unsigned threads) {
   const Graph& graph = classifier.model.graph;
-  // A model that cannot take several pictures at once takes them one by one.
+  // A model that cannot take several examples at once takes them one by one.
   const auto batched =
       with_batch(graph, std::min<std::int64_t>(kBatch, static_cast<std::int64_t>(rows)));
   INK_TRY(Session session, Session::create(batched ? *batched : graph, {.threads = threads}));
-  return compute_features(
-      session, classifier.input.name, graph.outputs()[0].name, rows,
-      [&](std::size_t row, std::span<float> to) { classifier.input.fill(picture(row), to); });
+  return compute_features(session, classifier.input.name, graph.outputs()[0].name, rows, fill);
+}
+
+Result<Tensor> classify(const Classifier& classifier, const Examples& examples, unsigned threads) {
+  Bytes room;
+  return classify(
+      classifier, examples.rows().count(),
+      [&](std::size_t row, std::span<float> to) { classifier.input.fill(examples, row, room, to); },
+      threads);
 }
 
 }  // namespace inkling::tools

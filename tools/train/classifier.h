@@ -1,19 +1,23 @@
 #pragma once
-// PictureClassifier: a model file that takes a picture and gives a probability a class, with what
-// is needed to feed it: its metadata hold the class names and the scaling of pixels.
+// Classifier: a model file that takes a picture, or a row of a table, and gives a probability a
+// class, with what is needed to feed it: its metadata hold the class names and, of a table, the
+// names of the columns, or the scaling of pixels.
 //
 //   labels        class names, one a line
+//   columns       of a table, one a line: the numbers as they stand there go in
+//   label_column  of a table: the one that says the class
 //   input_mean    per channel, of pixels scaled to 0..1
 //   input_std     the same; what goes in is (pixel / 255 - mean) / std
 
 #include <array>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "autograd/data/picture.h"
+#include "autograd/feature_cache.h"
+#include "autograd/model_patch.h"
 #include "runtime/model.h"
-#include "runtime/session.h"
+#include "tools/train/examples.h"
 
 namespace inkling::tools {
 
@@ -35,27 +39,40 @@ struct PictureInput {
 // kInvalidArgument: the model's inputs are not one picture.
 Result<PictureInput> picture_input(const Graph& graph, const PixelScaling& scaling);
 
-struct PictureClassifier {
+struct ModelInput {
+  std::string name;
+  std::size_t floats = 0;               // of one example
+  std::optional<PictureInput> picture;  // or a row of
+  std::vector<std::string> columns;
+  std::string label_column;
+
+  // room: for pictures that are scaled on the way
+  void fill(const Examples& examples, std::size_t row, Bytes& room, std::span<float> to) const;
+};
+
+// Of a model with these metadata. kInvalidArgument: it takes neither a picture nor its columns.
+// kCorrupt: as scaling_of.
+Result<ModelInput> model_input(const Graph& graph, const Model& about,
+                               const PixelScaling& fallback = {});
+
+struct Classifier {
   Model model;
-  PictureInput input;
+  ModelInput input;
   std::vector<std::string> classes;
 };
 
-// Metadata that hold several texts: one a line.
-std::string joined_lines(std::span<const std::string> lines);
-std::vector<std::string> lines_of(const std::string& text);
-
-Model classifier_model(Graph graph, const PixelScaling& scaling,
+Model classifier_model(Graph graph, const ModelInput& input,
                        const std::vector<std::string>& classes);
 // kInvalidArgument: a model without labels or whose outputs are not one number a class.
-Result<PictureClassifier> open_classifier(const Path& path);
+Result<Classifier> open_classifier(const Path& path);
 
 // The scaling in a model's metadata, or `fallback`. kCorrupt: numbers that do not parse.
 Result<PixelScaling> scaling_of(const Model& model, const PixelScaling& fallback);
 
-// Probabilities f32[rows, classes] of pictures that `fill` writes, several at a time where the
-// model allows.
-Result<Tensor> classify(const PictureClassifier& classifier, std::size_t rows,
-                        const std::function<ByteSpan(std::size_t row)>& picture, unsigned threads);
+// Probabilities f32[rows, classes] of examples that `fill` writes, several at a time where the
+// model allows; and of all examples of a set.
+Result<Tensor> classify(const Classifier& classifier, std::size_t rows, const FillRow& fill,
+                        unsigned threads);
+Result<Tensor> classify(const Classifier& classifier, const Examples& examples, unsigned threads);
 
 }  // namespace inkling::tools

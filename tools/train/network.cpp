@@ -1,12 +1,14 @@
 #include "tools/train/network.h"
 
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <sstream>
 #include <vector>
 
 #include "autograd/initial_values.h"
 #include "runtime/ops.h"
+#include "runtime/passes/rewriter.h"
 
 namespace inkling::tools {
 
@@ -40,10 +42,8 @@ std::optional<LayerText> split_layer(const std::string& text) {
 
 class NetworkBuilder {
  public:
-  NetworkBuilder(const PictureSize& size, std::uint64_t seed) : seed_(seed) {
-    x_ = g_.input("picture", {DType::kF32, Shape{1, static_cast<std::int64_t>(size.height),
-                                                 static_cast<std::int64_t>(size.width),
-                                                 static_cast<std::int64_t>(size.channels)}});
+  NetworkBuilder(std::string input, const Shape& shape, std::uint64_t seed) : seed_(seed) {
+    x_ = g_.input(std::move(input), {DType::kF32, shape});
   }
 
   // False: no such layer, or the wrong count of numbers.
@@ -109,8 +109,9 @@ class NetworkBuilder {
 
 }  // namespace
 
-Result<Graph> build_network(std::string_view layers, const PictureSize& size, std::uint64_t seed) {
-  NetworkBuilder builder(size, seed);
+Result<Graph> build_network(std::string_view layers, std::string input, const Shape& shape,
+                            std::uint64_t seed) {
+  NetworkBuilder builder(std::move(input), shape, seed);
   std::istringstream words{std::string(layers)};
   std::string word;
   while (words >> word) {
@@ -125,6 +126,39 @@ Result<Graph> build_network(std::string_view layers, const PictureSize& size, st
   if (graph.nodes().empty() || !graph.status())
     return fail(ErrorCode::kInvalidArgument, "layers: '", layers, "': expected at least one layer");
   return graph;
+}
+
+Shape picture_shape(const PictureSize& size) {
+  return {1, static_cast<std::int64_t>(size.height), static_cast<std::int64_t>(size.width),
+          static_cast<std::int64_t>(size.channels)};
+}
+
+Result<Graph> standardized(const Graph& base, const Table& table,
+                           std::span<const std::size_t> rows) {
+  const std::size_t width = table.columns.size();
+  const auto count = static_cast<double>(rows.size());
+  std::vector<float> means, factors;
+  for (std::size_t column = 0; column < width; ++column) {
+    double sum = 0, squares = 0;
+    for (const std::size_t row : rows) sum += static_cast<double>(table.row(row)[column]);
+    const double mean = sum / count;
+    for (const std::size_t row : rows) {
+      const double away = static_cast<double>(table.row(row)[column]) - mean;
+      squares += away * away;
+    }
+    const double deviation = std::sqrt(squares / count);
+    means.push_back(static_cast<float>(mean));
+    factors.push_back(deviation > 0 ? static_cast<float>(1 / deviation) : 1.0f);
+  }
+  const Shape shape{static_cast<std::int64_t>(width)};
+  Rewriter rewriter(base);
+  Graph& g = rewriter.graph();
+  const ValueId input = base.inputs()[0];
+  const ValueId centred =
+      sub(g, rewriter.now(input), g.constant(Tensor::from<float>(shape, std::span(means))));
+  rewriter.map(input, mul(g, centred, g.constant(Tensor::from<float>(shape, std::span(factors)))));
+  for (const Node& node : base.nodes()) rewriter.copy(node);
+  return rewriter.finish();
 }
 
 }  // namespace inkling::tools

@@ -14,14 +14,14 @@ using Json = nlohmann::ordered_json;
 
 double megabytes(std::size_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
-Json evaluation_of(const Evaluation& e, const PictureSet& set) {
-  Json json = {{"pictures", e.count},
+Json evaluation_of(const Evaluation& e, const Examples& set) {
+  Json json = {{set.noun(), e.count},
                {"accuracy", e.accuracy},
                {"nll", e.nll},
-               {"classes", set.classes},
+               {"classes", set.rows().classes},
                {"confusion", e.confusion}};
   json["skipped"] = Json::array();
-  for (const SkippedPicture& skipped : set.skipped)
+  for (const SkippedPicture& skipped : set.skipped())
     json["skipped"].push_back({{"file", skipped.file}, {"reason", skipped.reason}});
   return json;
 }
@@ -47,18 +47,29 @@ Json estimate_json(const TrainSettings& s, const TrainPlan& plan, const TrainEst
           {"trained_parameters", e.trained_parameters},
           {"memory_mb", megabytes(e.memory_bytes)},
           {"recomputed_segments", e.segments - 1},
-          {"train_pictures", plan.train_rows.size()},
-          {"validation_pictures", plan.validation_rows.size()},
+          {concat("train_", plan.sets.train.noun()), plan.train_rows.size()},
+          {concat("validation_", plan.sets.train.noun()), plan.validation_rows.size()},
           {"steps", e.steps}};
 }
 
-ReportTable confusion_table(const Evaluation& e, const PictureSet& set) {
+ReportTable confusion_table(const Evaluation& e, const LabelledRows& set) {
   ReportTable table{"Confusion: a row for each true class", {""}, {}};
   table.columns.insert(table.columns.end(), set.classes.begin(), set.classes.end());
   for (std::size_t label = 0; label < e.confusion.size(); ++label) {
     std::vector<std::string> row = {set.classes[label]};
     for (const std::size_t count : e.confusion[label]) row.push_back(concat(count));
     table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+ReportTable most_wrong_rows(const Evaluation& e, const LabelledRows& set,
+                            std::span<const std::size_t> rows) {
+  ReportTable table{"Most wrong", {"row", "true class", "taken for"}, {}};
+  for (const std::size_t i : e.most_wrong) {
+    const std::size_t row = rows.empty() ? i : rows[i];
+    table.rows.push_back(
+        {set.names[row], set.classes[set.labels[row]], set.classes[e.predicted[i]]});
   }
   return table;
 }
@@ -79,14 +90,17 @@ Result<ReportPictures> most_wrong(const Evaluation& e, const PictureSet& set,
 }
 
 Result<ReportSection> evaluation_section(const char* heading, const Evaluation& e,
-                                         const PictureSet& set, std::span<const std::size_t> rows) {
-  ReportSection section{.heading = heading,
-                        .text = concat(e.count, " pictures: accuracy ", format_number(e.accuracy),
-                                       ", NLL ", format_number(e.nll), "."),
-                        .blocks = {}};
-  section.blocks.emplace_back(confusion_table(e, set));
-  if (!e.most_wrong.empty()) {
-    INK_TRY(ReportPictures pictures, most_wrong(e, set, rows));
+                                         const Examples& set, std::span<const std::size_t> rows) {
+  ReportSection section{
+      .heading = heading,
+      .text = concat(e.count, " ", set.noun(), ": accuracy ", format_number(e.accuracy), ", NLL ",
+                     format_number(e.nll), "."),
+      .blocks = {}};
+  section.blocks.emplace_back(confusion_table(e, set.rows()));
+  if (!e.most_wrong.empty() && set.table()) {
+    section.blocks.emplace_back(most_wrong_rows(e, set.rows(), rows));
+  } else if (!e.most_wrong.empty()) {
+    INK_TRY(ReportPictures pictures, most_wrong(e, *set.pictures(), rows));
     section.blocks.emplace_back(std::move(pictures));
   }
   return section;
@@ -131,7 +145,7 @@ std::string train_summary(const TrainSettings& s, const TrainPlan& plan, const T
     json["test_nll"] = r.test->nll;
     json["test"] = evaluation_of(*r.test, *plan.sets.test);
   }
-  json["skipped_pictures"] = plan.sets.train.skipped.size();
+  json["skipped_pictures"] = plan.sets.train.skipped().size();
   json["seconds"] = r.seconds;
   json["peak_rss_mb"] = peak_rss_mb();
   return json.dump(2) + "\n";
@@ -139,11 +153,11 @@ std::string train_summary(const TrainSettings& s, const TrainPlan& plan, const T
 
 Result<std::string> train_report(const TrainSettings& s, const TrainPlan& plan,
                                  const TrainResult& r) {
-  Report report{
-      .title = "Training on " + s.data.string(),
-      .text = concat(source_of(s), ", trained: ", choice_of(s), " (", r.estimate.trained_parameters,
-                     " numbers), ", plan.train_rows.size(), " pictures, seed ", s.seed, "."),
-      .sections = {}};
+  Report report{.title = "Training on " + s.data.string(),
+                .text = concat(source_of(s), ", trained: ", choice_of(s), " (",
+                               r.estimate.trained_parameters, " numbers), ", plan.train_rows.size(),
+                               " ", plan.sets.train.noun(), ", seed ", s.seed, "."),
+                .sections = {}};
   report.sections.push_back(curves(r));
   if (r.validation) {
     INK_TRY(report.sections.emplace_back(),
@@ -157,18 +171,19 @@ Result<std::string> train_report(const TrainSettings& s, const TrainPlan& plan,
 }
 
 std::string explain_text(const TrainSettings& s, const TrainPlan& plan, const TrainEstimate& e) {
-  return concat("base: ", source_of(s), ", ", plan.base_parameters, " numbers\n",
-                "data: ", plan.train_rows.size(), " pictures of ", plan.sets.train.classes.size(),
-                " classes to learn from, ", plan.validation_rows.size(), " held back, ",
-                plan.sets.train.skipped.size(), " skipped\n", "trained: ", choice_of(s), ", ",
-                e.trained_parameters, " numbers",
-                plan.caches_features ? "; the base runs once over the pictures" : "", "\n",
-                "memory: ", format_number(megabytes(e.memory_bytes)), " MB",
-                e.segments > 1 ? concat(", activations computed again in ", e.segments, " segments")
-                               : std::string(),
-                "\n", "time: ", e.steps, " steps of ", format_number(e.step_seconds * 1000),
-                " ms, together ", format_number(e.step_seconds * static_cast<double>(e.steps)),
-                " s\n");
+  return concat(
+      "base: ", source_of(s), ", ", plan.base_parameters, " numbers\n",
+      "data: ", plan.train_rows.size(), " ", plan.sets.train.noun(), " of ",
+      plan.sets.train.rows().classes.size(), " classes to learn from, ",
+      plan.validation_rows.size(), " held back, ", plan.sets.train.skipped().size(), " skipped\n",
+      "trained: ", choice_of(s), ", ", e.trained_parameters, " numbers",
+      plan.caches_features ? concat("; the base runs once over the ", plan.sets.train.noun())
+                           : std::string(),
+      "\n", "memory: ", format_number(megabytes(e.memory_bytes)), " MB",
+      e.segments > 1 ? concat(", activations computed again in ", e.segments, " segments")
+                     : std::string(),
+      "\n", "time: ", e.steps, " steps of ", format_number(e.step_seconds * 1000), " ms, together ",
+      format_number(e.step_seconds * static_cast<double>(e.steps)), " s\n");
 }
 
 std::string explain_json(const TrainSettings& s, const TrainPlan& plan, const TrainEstimate& e) {
@@ -178,7 +193,7 @@ std::string explain_json(const TrainSettings& s, const TrainPlan& plan, const Tr
   return json.dump(2) + "\n";
 }
 
-std::string evaluation_json(const Evaluation& evaluation, const PictureSet& set) {
+std::string evaluation_json(const Evaluation& evaluation, const Examples& set) {
   return evaluation_of(evaluation, set).dump(2) + "\n";
 }
 

@@ -17,6 +17,6 @@ std::string explain_json(const TrainSettings& settings, const TrainPlan& plan,
                          const TrainEstimate& estimate);
 
 // Of `inkling eval`; also the part on a test set above.
-std::string evaluation_json(const Evaluation& evaluation, const PictureSet& set);
+std::string evaluation_json(const Evaluation& evaluation, const Examples& set);
 
 }  // namespace inkling::tools

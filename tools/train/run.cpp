@@ -43,24 +43,73 @@ std::size_t numbers_in(const Graph& graph) {
   return total;
 }
 
+Result<Graph> cut_base(const TrainSettings& s, const Model& model, const TrainChoice& choice) {
+  INK_TRY(Graph base, cut_head(model.graph, s.features_name, choice.part == TrainPart::kNorm));
+  if (s.from_scratch) return reinitialize(base, s.seed);
+  return base;
+}
+
 // The base, and how a picture goes into it.
-Result<void> plan_base(const TrainSettings& s, TrainPlan& plan) {
-  const PixelScaling asked{s.mean, s.std};
+Result<void> plan_pictures(const TrainSettings& s, TrainPlan& plan) {
+  Model about;
+  PictureSource source{.path = s.data, .size = {s.size, s.size, 0}};
+  PictureSets sets;
   if (s.base.empty()) {
-    INK_TRY(plan.sets, read_picture_sets({.path = s.data, .size = {s.size, s.size, 0}}));
-    INK_TRY(plan.base, build_network(s.layers, plan.sets.train.size, s.seed));
-    INK_TRY(plan.input, picture_input(plan.base, asked));
-    return {};
+    INK_TRY(sets, read_picture_sets(source));
+    INK_TRY(plan.base, build_network(s.layers, "picture", picture_shape(sets.train.size), s.seed));
+    INK_TRY(plan.input, model_input(plan.base, {}, {s.mean, s.std}));
+  } else {
+    INK_TRY(const Model model, load_model({.model = s.base, .shapes = s.shapes, .values = {}}));
+    INK_TRY(plan.base, cut_base(s, model, plan.choice));
+    INK_TRY(plan.input, model_input(plan.base, model, {s.mean, s.std}));
+    if (!plan.input.picture)
+      return fail(ErrorCode::kInvalidArgument, s.base.string(), ": takes rows of a table");
+    source.size = plan.input.picture->size;
+    INK_TRY(sets, read_picture_sets(source));
   }
-  const ModelSource source{.model = s.base, .shapes = s.shapes, .values = {}};
-  INK_TRY(const Model model, load_model(source));
-  INK_TRY(const PixelScaling scaling, scaling_of(model, asked));
-  INK_TRY(plan.base, cut_head(model.graph, s.features_name, plan.choice.part == TrainPart::kNorm));
-  if (s.from_scratch) {
-    INK_TRY(plan.base, reinitialize(plan.base, s.seed));
+  plan.sets.train.set = std::move(sets.train);
+  if (sets.test) plan.sets.test = Examples{std::move(*sets.test)};
+  if (s.test_data.empty()) return {};
+  const PictureSet& train = *plan.sets.train.pictures();
+  INK_TRY(PictureSet test,
+          read_pictures({.path = s.test_data, .size = train.size, .classes = train.classes}));
+  plan.sets.test = Examples{std::move(test)};
+  return {};
+}
+
+// The same of a table. A base of another table keeps its columns and their scaling.
+Result<void> plan_table(const TrainSettings& s, TrainPlan& plan) {
+  if (augmentation_of(s).any())
+    return fail(ErrorCode::kInvalidArgument, s.data.string(),
+                ": rows of a table are not augmented");
+  if (s.label.empty()) return fail(ErrorCode::kInvalidArgument, "--label: expected a column");
+  TableSource source{
+      .path = s.data, .label = s.label, .group = s.group, .ignored = s.ignore, .table = s.table};
+  Model model;
+  if (!s.base.empty()) {
+    INK_TRY(model, load_model({.model = s.base, .shapes = s.shapes, .values = {}}));
+    const auto columns = model.metadata.find("columns");
+    if (columns == model.metadata.end())
+      return fail(ErrorCode::kInvalidArgument, s.base.string(), ": does not take rows of a table");
+    source.columns = lines_of(columns->second);
   }
-  INK_TRY(plan.input, picture_input(plan.base, scaling));
-  INK_TRY(plan.sets, read_picture_sets({.path = s.data, .size = plan.input.size}));
+  INK_TRY(Table table, read_table_file(source));
+  if (s.base.empty()) {
+    const auto width = static_cast<std::int64_t>(table.columns.size());
+    INK_TRY(plan.base, build_network(s.layers, "row", {1, width}, s.seed));
+  } else {
+    INK_TRY(plan.base, cut_base(s, model, plan.choice));
+  }
+  model.metadata["columns"] = joined_lines(table.columns);
+  model.metadata["label_column"] = table.label_column;
+  INK_TRY(plan.input, model_input(plan.base, model));
+  source.columns = table.columns;
+  source.classes = table.classes;
+  source.path = s.test_data;
+  plan.sets.train.set = std::move(table);
+  if (s.test_data.empty()) return {};
+  INK_TRY(Table test, read_table_file(source));
+  plan.sets.test = Examples{std::move(test)};
   return {};
 }
 
@@ -78,17 +127,15 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   if (!plan.caches_features) {
     rows.base = plan.base;
     rows.input = plan.input.name;
-    rows.row_size = plan.input.size.bytes();
+    rows.row_size = plan.input.floats;
     rows.fill = [&s, &plan, how = augmentation_of(s), room = Bytes(),
-                 changed = Bytes(plan.input.size.bytes())](std::size_t row, std::size_t epoch,
-                                                           std::span<float> to) mutable {
-      ByteSpan pixels = plan.sets.train.picture(row, room);
-      if (how.any()) {
-        Rng rng(s.seed, concat("augment/", row), epoch);
-        augment(pixels, plan.input.size, how, rng, changed);
-        pixels = changed;
-      }
-      plan.input.fill(pixels, to);
+                 changed = Bytes(plan.input.floats)](std::size_t row, std::size_t epoch,
+                                                     std::span<float> to) mutable {
+      if (!how.any()) return plan.input.fill(plan.sets.train, row, room, to);
+      Rng rng(s.seed, concat("augment/", row), epoch);
+      const PictureInput& input = *plan.input.picture;
+      augment(plan.sets.train.pictures()->picture(row, room), input.size, how, rng, changed);
+      input.fill(changed, to);
     };
     return rows;
   }
@@ -99,10 +146,9 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   Bytes room;
   INK_TRY(rows.features, compute_features(session, plan.input.name, "features", used.size(),
                                           [&](std::size_t i, std::span<float> to) {
-                                            plan.input.fill(plan.sets.train.picture(used[i], room),
-                                                            to);
+                                            plan.input.fill(plan.sets.train, used[i], room, to);
                                           }));
-  std::vector<std::size_t> place(plan.sets.train.count());
+  std::vector<std::size_t> place(plan.sets.train.rows().count());
   for (std::size_t i = 0; i < used.size(); ++i) place[used[i]] = i;
   rows.row_size = static_cast<std::size_t>(rows.features.shape()[1]);
   rows.base = features_base(rows.features.shape()[1]);
@@ -133,9 +179,10 @@ class Run {
  public:
   static Result<Run> create(const TrainSettings& s, const TrainPlan& plan) {
     INK_TRY(Rows rows, rows_of(s, plan));
-    const FineTuneSpec spec{.classes = static_cast<std::int64_t>(plan.sets.train.classes.size()),
-                            .train = plan.caches_features ? TrainChoice{} : plan.choice,
-                            .seed = s.seed};
+    const FineTuneSpec spec{
+        .classes = static_cast<std::int64_t>(plan.sets.train.rows().classes.size()),
+        .train = plan.caches_features ? TrainChoice{} : plan.choice,
+        .seed = s.seed};
     const std::size_t batch = std::min(s.batch, plan.train_rows.size());
     INK_TRY(TrainingGraph training,
             training_graph(rows.base, static_cast<std::int64_t>(batch), spec));
@@ -177,7 +224,7 @@ class Run {
     std::fill(targets.span<float>().begin(), targets.span<float>().end(), even);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows_.fill(rows[i], epoch, inputs.span<float>().subspan(i * rows_.row_size, rows_.row_size));
-      targets.span<float>()[i * classes + plan_->sets.train.labels[rows[i]]] +=
+      targets.span<float>()[i * classes + plan_->sets.train.rows().labels[rows[i]]] +=
           static_cast<float>(1 - settings_->label_smoothing);
     }
     return {};
@@ -234,20 +281,20 @@ class Run {
     INK_TRY(Session session,
             Session::create(batched ? *batched : graph, {.threads = settings_->threads}));
     std::vector<std::uint32_t> labels;
-    for (const std::size_t row : rows) labels.push_back(plan_->sets.train.labels[row]);
+    for (const std::size_t row : rows) labels.push_back(plan_->sets.train.rows().labels[row]);
     INK_TRY(const Tensor probabilities,
             compute_features(session, rows_.input, "probabilities", rows.size(),
                              [&](std::size_t i, std::span<float> to) { fill_plain(rows[i], to); }));
     return evaluate(probabilities, labels);
   }
 
-  Result<PictureClassifier> classifier(const TrainedValues& values) const {
+  Result<Classifier> classifier(const TrainedValues& values) const {
     FineTuneSpec spec = spec_;
     INK_TRY(Graph graph, trained_graph(plan_->base, spec, values));
-    PictureClassifier classifier;
+    Classifier classifier;
     classifier.input = plan_->input;
-    classifier.classes = plan_->sets.train.classes;
-    classifier.model = classifier_model(std::move(graph), plan_->input.scaling, classifier.classes);
+    classifier.classes = plan_->sets.train.rows().classes;
+    classifier.model = classifier_model(std::move(graph), plan_->input, classifier.classes);
     return classifier;
   }
 
@@ -266,7 +313,7 @@ class Run {
       rows_.fill(row, 0, to);
     } else {
       Bytes room;
-      plan_->input.fill(plan_->sets.train.picture(row, room), to);
+      plan_->input.fill(plan_->sets.train, row, room, to);
     }
   }
 
@@ -321,13 +368,8 @@ Result<TrainPlan> plan_training(const TrainSettings& s) {
   TrainPlan plan;
   const bool all = !s.layers.empty() || s.from_scratch;
   INK_TRY(plan.choice, parse_train_choice(s.train.empty() ? (all ? "all" : "head") : s.train));
-  INK_CHECK_OK(plan_base(s, plan));
-  if (!s.test_data.empty()) {
-    INK_TRY(plan.sets.test, read_pictures({.path = s.test_data,
-                                           .size = plan.sets.train.size,
-                                           .classes = plan.sets.train.classes}));
-  }
-  const PictureSet& set = plan.sets.train;
+  INK_CHECK_OK(is_table_file(s.data) ? plan_table(s, plan) : plan_pictures(s, plan));
+  const LabelledRows& set = plan.sets.train.rows();
   Split split = split_rows(set.labels, set.groups, s.validation, s.seed);
   plan.validation_rows = std::move(split.validation);
   plan.train_rows = std::move(split.train);
@@ -338,6 +380,9 @@ Result<TrainPlan> plan_training(const TrainSettings& s) {
     for (const std::size_t i : few_of_each(labels, s.per_class, s.seed))
       few.push_back(plan.train_rows[i]);
     plan.train_rows = std::move(few);
+  }
+  if (plan.sets.train.table() && s.base.empty()) {
+    INK_TRY(plan.base, standardized(plan.base, *plan.sets.train.table(), plan.train_rows));
   }
   plan.base_parameters = numbers_in(plan.base);
   plan.caches_features = plan.choice.part == TrainPart::kHead && !augmentation_of(s).any();
@@ -421,13 +466,9 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
     INK_TRY(result.validation, run.validate(plan.validation_rows));
   }
   if (plan.sets.test) {
-    const PictureSet& test = *plan.sets.test;
-    Bytes room;
     INK_TRY(const Tensor probabilities,
-            classify(
-                result.classifier, test.count(),
-                [&](std::size_t row) { return test.picture(row, room); }, settings.threads));
-    result.test = evaluate(probabilities, test.labels);
+            classify(result.classifier, *plan.sets.test, settings.threads));
+    result.test = evaluate(probabilities, plan.sets.test->rows().labels);
   }
   result.seconds = seconds_since(start);
   return result;

@@ -1,10 +1,9 @@
 #pragma once
-// A training run of a picture classifier, from data to the best model.
+// A training run of a classifier, from data to the best model.
 
 #include <functional>
 #include <optional>
 
-#include "autograd/data/picture_set.h"
 #include "autograd/fine_tune.h"
 #include "tools/train/checkpoint.h"
 #include "tools/train/classifier.h"
@@ -17,14 +16,14 @@ class Console;
 
 // Everything that is decided before the first step.
 struct TrainPlan {
-  Graph base;  // one picture in, "features" out
-  PictureInput input;
+  Graph base;  // one example in, "features" out
+  ModelInput input;
   TrainChoice choice;
-  PictureSets sets;
+  ExampleSets sets;
   std::vector<std::size_t> train_rows, validation_rows;  // of sets.train
   std::size_t base_parameters = 0;                       // numbers in the base
   bool caches_features =
-      false;  // the base runs once over the pictures, and only the head is trained
+      false;  // the base runs once over the examples, and only the head is trained
 };
 
 Result<TrainPlan> plan_training(const TrainSettings& settings);
@@ -39,8 +38,8 @@ struct TrainEstimate {
 Result<TrainEstimate> estimate_training(const TrainSettings& settings, const TrainPlan& plan);
 
 struct TrainResult {
-  PictureClassifier classifier;  // of the best epoch
-  TrainedValues values;          // what was trained in it
+  Classifier classifier;  // of the best epoch
+  TrainedValues values;   // what was trained in it
   std::vector<EpochRecord> history;
   std::size_t best_epoch = 0;
   std::size_t parameters = 0;  // numbers in the whole classifier
