@@ -18,7 +18,7 @@ inline constexpr std::size_t kPlansMax = 16;  // kept; beyond it the oldest goes
 
 class Program {
  public:
-  // kCorrupt, kUnsupported: as import_model.
+  // kCorrupt, kUnsupported: as import_model. What the options point to outlives the program.
   static Result<Program> open(ByteSpan bytes, const PlanOptions& options = {});
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;

@@ -1,9 +1,11 @@
 // ONNX recurrent layers, unrolled: one matrix product projects the inputs of all steps, then each
-// step is a product with the state and a few elementwise ops. Names as in the ONNX definition:
-// X[t, b, i], W[d, gates h, i], R[d, gates h, h], B[d, 2 gates h].
+// step is a product with the state and a few elementwise ops; a GRU that is the vocabulary's
+// becomes one node instead. Names as in the ONNX definition: X[t, b, i], W[d, gates h, i], R[d,
+// gates h, h], B[d, 2 gates h].
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "convert/onnx/importer.h"
 
@@ -70,6 +72,24 @@ ValueId stacked(Graph& g, std::vector<ValueId> parts) {
     part = reshape(g, part, shape_or_latch(g, dims));
   }
   return g.status() ? concat(g, parts, 0) : kNoValue;
+}
+
+// All of its numbers are known to be zero.
+Result<bool> is_zero(NodeReader& n, ValueId id) {
+  std::set<std::string> depends_on;
+  INK_TRY(const Tensor* value, n.importer().known(id, depends_on));
+  if (!value || value->dtype() != DType::kF32) return false;
+  const auto numbers = value->data<float>();
+  return std::all_of(numbers.begin(), numbers.end(), [](float v) { return v == 0; });
+}
+
+// The vocabulary's gru: one sequence, forwards, the usual gates, the reset gate behind the product
+// and nothing added in between.
+Result<bool> is_gru(NodeReader& n, const Layer& layer, const Direction& d, std::int64_t batch) {
+  if (!layer.late_bias || batch != 1 || n.has(4) || d.functions[0] != Function{sigmoid} ||
+      d.functions[1] != Function{tanh})
+    return false;
+  return d.late_bias == kNoValue ? Result<bool>(true) : is_zero(n, d.late_bias);
 }
 
 Result<void> unroll(NodeReader& n, const Layer& layer) {
@@ -150,6 +170,14 @@ Result<void> unroll(NodeReader& n, const Layer& layer) {
     State state{entry(g, first_h, d), layer.has_cell ? entry(g, first_c, d) : kNoValue};
     std::vector<ValueId> steps(static_cast<std::size_t>(time), kNoValue);
     const bool backwards = direction == "reverse" || d == 1;
+    INK_TRY(const bool one_node, is_gru(n, layer, one, batch));
+    if (one_node && !backwards && time > 0) {
+      const ValueId states = inkling::gru(g, reshape(g, one.projected, {time, gates * hidden}),
+                                          swap_axes(g, one.recurrent, 0, 1), state.h);
+      all.push_back(reshape(g, states, {time, 1, hidden}));
+      last_h.push_back(slice(g, states, {time - 1, 0}, {1, hidden}));
+      continue;
+    }
     for (std::int64_t i = 0; i < time && g.status(); ++i) {
       const std::int64_t t = backwards ? time - 1 - i : i;
       const State next = layer.step(g, one, entry(g, one.projected, t), state, hidden);

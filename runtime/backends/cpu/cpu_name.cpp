@@ -28,7 +28,7 @@ std::string brand() {
                                     : name.substr(first, name.find_last_not_of(' ') + 1 - first);
 }
 #else
-std::string brand() { return "no x86"; }
+std::string brand() { return HWY_ARCH_ARM ? "Arm" : "CPU"; }  // these do not tell programs
 #endif
 
 }  // namespace

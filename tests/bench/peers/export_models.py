@@ -50,6 +50,8 @@ class EdgeRec(nn.Module):
         super().__init__()
         self.encode = nn.Linear(COLUMNS, STATE)
         self.behaviour, self.list = nn.GRU(STATE, STATE), nn.GRU(STATE, STATE)
+        for gru in (self.behaviour, self.list):  # ours adds nothing inside the reset gate
+            nn.init.zeros_(gru.bias_hh_l0)
         self.query, self.key = nn.Linear(STATE, STATE, bias=False), nn.Linear(STATE, STATE, bias=False)
         self.attention = nn.Linear(STATE, 1, bias=False)
         self.nothing = nn.Parameter(torch.zeros(1, 1))

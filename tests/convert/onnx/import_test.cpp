@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "tests/convert/onnx/model_builder.h"
@@ -35,6 +37,30 @@ TEST(OnnxImport, ConvolvesInGroups) {
   model.floats("w", {4, 2, 1, 1}, {1, 10, 2, 20, 3, 30, 4, 40});
   ModelBuilder::set(model.node("Conv", {"x", "w"}), "group", {2});
   EXPECT_EQ(run_counting(model.import()), (std::vector<float>{10, 20, 96, 128}));
+}
+
+// Two steps of a state of one: z = sigmoid(0) = 1/2 with these weights, so that h' = (h + tanh(x +
+// h)) / 2, where `late` is added to h inside the reset gate, which is 1/2 too.
+TEST(OnnxImport, MakesOneNodeOfAGruThatIsTheVocabularys) {
+  for (const float late : {0.0f, 0.25f}) {
+    ModelBuilder model({2, 1, 1});
+    model.floats("w", {1, 3, 1}, {0, 0, 1}).floats("r", {1, 3, 1}, {0, 0, 2});
+    model.floats("b", {1, 6}, {0, 0, 0, 0, 0, late});
+    auto& node = model.node("GRU", {"x", "w", "r", "b"});
+    ModelBuilder::set(node, "hidden_size", {1});
+    ModelBuilder::set(node, "linear_before_reset", {1});
+    const auto imported = model.import();
+    const auto got = run_counting(imported);
+    const float first = std::tanh(late / 2) / 2;
+    const float second = (first + std::tanh(1 + (2 * first + late) / 2)) / 2;
+    ASSERT_EQ(got.size(), 2u);
+    EXPECT_NEAR(got[0], first, 1e-6f);  // of f32
+    EXPECT_NEAR(got[1], second, 1e-6f);
+    const auto nodes = imported->graph.nodes();
+    EXPECT_EQ(std::count_if(nodes.begin(), nodes.end(),
+                            [](const Node& each) { return each.op == OpKind::kGru; }),
+              late == 0 ? 1 : 0);
+  }
 }
 
 TEST(OnnxImport, PadsAutomaticallyLikeTheDefinition) {
