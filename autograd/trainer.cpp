@@ -18,31 +18,6 @@ constexpr const char* kRateName = "trainer/rate";
 constexpr const char* kStepName = "trainer/step";
 constexpr const char* kLossName = "trainer/loss";
 
-ValueId moment_like(Graph& g, ValueId variable, const char* kind, std::vector<std::string>& names) {
-  names.push_back(concat("trainer/", kind, "/", g.value(variable).name));
-  return g.variable(names.back(), Tensor::zeros(g.spec(variable)));
-}
-
-void append_step(Graph& g, ValueId variable, ValueId gradient, const Optimizer& optimizer,
-                 ValueId rate, ValueId step, std::vector<std::string>& moments) {
-  if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
-    const ValueId velocity = moment_like(g, variable, "velocity", moments);
-    const SgdStep next =
-        sgd_step(g, variable, gradient, velocity, rate, sgd->momentum, sgd->weight_decay);
-    g.update(variable, next.weights);
-    g.update(velocity, next.velocity);
-  } else {
-    const Adam& adam = std::get<Adam>(optimizer);
-    const ValueId first = moment_like(g, variable, "first_moment", moments);
-    const ValueId second = moment_like(g, variable, "second_moment", moments);
-    const AdamStep next = adam_step(g, variable, gradient, first, second, rate, step, adam.beta1,
-                                    adam.beta2, adam.epsilon, adam.weight_decay);
-    g.update(variable, next.weights);
-    g.update(first, next.first_moment);
-    g.update(second, next.second_moment);
-  }
-}
-
 // Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013: the
 // gradients together, as one vector, no longer than `norm`.
 std::vector<ValueId> clipped(Graph& g, std::vector<ValueId> gradients, double norm) {
@@ -111,7 +86,7 @@ Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
   std::vector<ParameterSlice> slices;
   std::size_t offset = 0;
   for (std::size_t i = 0; i < spec.train.size(); ++i) {
-    append_step(graph, spec.train[i], gradients[i], spec.optimizer, rate, step, moments);
+    append_step(graph, spec.optimizer, spec.train[i], gradients[i], {rate, step}, moments);
     INK_CHECK_OK(graph.status());
     slices.push_back({graph.value(spec.train[i]).name, graph.shape(spec.train[i]), offset});
     offset += static_cast<std::size_t>(graph.shape(spec.train[i]).elements());

@@ -15,21 +15,12 @@
 
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "autograd/optimizer.h"
 #include "runtime/session.h"
 
 namespace inkling {
-
-struct Sgd {
-  double momentum = 0.0;
-  double weight_decay = 0.0;
-};
-struct Adam {
-  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.0;
-};
-using Optimizer = std::variant<Sgd, Adam>;
 
 struct TrainSpec {
   ValueId loss;                // one float

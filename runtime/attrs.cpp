@@ -11,7 +11,7 @@ std::string_view attr_name(Attr attr) {
       "after",       "kernel",      "strides",      "pads",          "dilations", "transpose_a",
       "transpose_b", "min",         "max",          "value",         "momentum",  "beta1",
       "beta2",       "epsilon",     "weight_decay", "count_padding", "dtype",     "mode",
-      "count",       "exclusive",   "reverse"};
+      "count",       "exclusive",   "reverse",      "beta",          "l1",        "l2"};
   static_assert(!kNames.back().empty());
   const auto i = static_cast<std::size_t>(attr);
   return i < kNames.size() ? kNames[i] : "?";

@@ -40,9 +40,12 @@ enum class Attr : std::uint8_t {
   kMode,          // integer: which of the variants that the op's file lists
   kCount,         // integer: how many
   kExclusive,     // integer 0 or 1: a running sum leaves its own element out
-  kReverse        // integer 0 or 1: from the end
+  kReverse,       // integer 0 or 1: from the end
+  kBeta,          // real
+  kL1,            // real
+  kL2             // real
 };
-inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kReverse) + 1;
+inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kL2) + 1;
 
 std::string_view attr_name(Attr attr);
 

@@ -120,9 +120,9 @@ void add_how(CLI::App& app, TrainSettings& s) {
       ->capture_default_str();
   app.add_option("--patience", s.patience, "Stop after so many epochs without a better one")
       ->type_name("N");
-  app.add_option("--optimizer", s.optimizer, "adam or sgd")
+  app.add_option("--optimizer", s.optimizer, "adam, sgd, nesterov, adagrad, rmsprop or ftrl")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"adam", "sgd"}))
+      ->check(CLI::IsMember({"adam", "sgd", "nesterov", "adagrad", "rmsprop", "ftrl"}))
       ->capture_default_str();
   app.add_option("--rate", s.rate, "Learning rate, the highest")
       ->type_name("RATE")
@@ -135,12 +135,15 @@ void add_how(CLI::App& app, TrainSettings& s) {
   app.add_option("--warmup", s.warmup, "Share of the steps in which the rate grows")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 0.9));
-  app.add_option("--momentum", s.momentum, "Of sgd")
+  app.add_option("--momentum", s.momentum, "Of sgd and nesterov")
       ->type_name("M")
       ->check(CLI::Range(0.0, 0.9999))
       ->capture_default_str();
-  app.add_option("--weight-decay", s.weight_decay, "Decoupled for adam")
+  app.add_option("--weight-decay", s.weight_decay, "Decoupled for adam; the L2 of ftrl")
       ->type_name("DECAY")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--l1", s.l1, "Of ftrl: weights worth less are zero")
+      ->type_name("L1")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--clip-norm", s.clip_norm, "Longest gradient")
       ->type_name("NORM")

@@ -61,11 +61,18 @@ double train(Trainer& trainer, int steps, double rate) {
 }
 
 TEST(Trainer, LearnsWithEachOptimizer) {
-  Trainer sgd = make_trainer(Sgd{.momentum = 0.9});
-  EXPECT_GT(train(sgd, 1, 0.1), 0.8);
-  EXPECT_LT(train(sgd, 400, 0.1), 0.15);
-  Trainer adam = make_trainer(Adam{});
-  EXPECT_LT(train(adam, 400, 0.02), 0.15);
+  const std::pair<Optimizer, double> rates[] = {{Sgd{}, 0.5},
+                                                {Sgd{.momentum = 0.9}, 0.1},
+                                                {Sgd{.momentum = 0.9, .nesterov = true}, 0.1},
+                                                {Adam{}, 0.02},
+                                                {Adagrad{}, 0.1},
+                                                {RmsProp{}, 0.01},
+                                                {Ftrl{}, 0.1}};
+  for (const auto& [optimizer, rate] : rates) {
+    Trainer trainer = make_trainer(optimizer);
+    EXPECT_GT(train(trainer, 1, rate), 0.8) << optimizer.index();
+    EXPECT_LT(train(trainer, 400, rate), 0.15) << optimizer.index();
+  }
 }
 
 TEST(Trainer, FirstAdamStepMovesEveryTouchedWeightByTheRate) {
@@ -125,7 +132,14 @@ TEST(Trainer, RefusesToTrainWhatIsNotAVariable) {
 }
 
 TEST(Trainer, ARestoredStateGoesOnWithTheSameBits) {
-  for (const Optimizer& optimizer : {Optimizer(Sgd{.momentum = 0.9}), Optimizer(Adam{})}) {
+  const Optimizer optimizers[] = {Sgd{},
+                                  Sgd{.momentum = 0.9},
+                                  Sgd{.momentum = 0.9, .nesterov = true},
+                                  Adam{},
+                                  Adagrad{},
+                                  RmsProp{},
+                                  Ftrl{}};
+  for (const Optimizer& optimizer : optimizers) {
     Trainer whole = make_trainer(optimizer), first = make_trainer(optimizer),
             second = make_trainer(optimizer);
     train(whole, 5, 1e-2);

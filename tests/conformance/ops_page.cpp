@@ -91,6 +91,9 @@ constexpr const char* kDerivatives[] = {
     "scatter_add(places, dy)",
     "gru_gradient: back through time",
     "none: only second derivatives of gru would need it",
+    "none: a step of training is not part of a loss",
+    "none: a step of training is not part of a loss",
+    "none: a step of training is not part of a loss",
 };
 
 // "no derivative" exactly where the op has none.

@@ -29,6 +29,14 @@ Augmentation augmentation_of(const TrainSettings& s) {
   return {.flip = s.flip, .shift = s.shift, .color = s.color, .cutout = s.cutout};
 }
 
+Optimizer optimizer_of(const TrainSettings& s) {
+  if (s.optimizer == "adagrad") return Adagrad{.weight_decay = s.weight_decay};
+  if (s.optimizer == "rmsprop") return RmsProp{.weight_decay = s.weight_decay};
+  if (s.optimizer == "ftrl") return Ftrl{.l1 = s.l1, .l2 = s.weight_decay};
+  if (s.optimizer == "adam") return Adam{.weight_decay = s.weight_decay};
+  return Sgd{s.momentum, s.weight_decay, s.optimizer == "nesterov"};
+}
+
 std::size_t numbers_in(const Graph& graph) {
   std::vector<bool> counted(graph.values().size());
   std::size_t total = 0;
@@ -140,13 +148,9 @@ class Run {
     INK_TRY(TrainingGraph training,
             training_graph(rows.base, static_cast<std::int64_t>(batch), spec));
     INK_TRY(const std::size_t budget, trainer_budget(s, training));
-    const Optimizer optimizer =
-        s.optimizer == "sgd"
-            ? Optimizer(Sgd{.momentum = s.momentum, .weight_decay = s.weight_decay})
-            : Optimizer(Adam{.weight_decay = s.weight_decay});
     auto trainer = Trainer::create(std::move(training.graph), {.loss = training.loss,
                                                                .train = training.train,
-                                                               .optimizer = optimizer,
+                                                               .optimizer = optimizer_of(s),
                                                                .clip_norm = s.clip_norm,
                                                                .memory_budget_bytes = budget,
                                                                .plan = {.threads = s.threads}});

@@ -33,7 +33,7 @@ struct TrainSettings {
   // How.
   std::size_t epochs = 10, batch = 32, patience = 0;  // patience 0: never stop early
   std::string optimizer = "adam", schedule = "cosine";
-  double rate = 1e-3, warmup = 0, momentum = 0.9, weight_decay = 0, clip_norm = 0,
+  double rate = 1e-3, warmup = 0, momentum = 0.9, weight_decay = 0, l1 = 0, clip_norm = 0,
          label_smoothing = 0;
   std::size_t memory_mb = 0;  // of the whole process; 0: no limit
   std::uint64_t seed = 1;

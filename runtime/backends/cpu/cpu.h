@@ -17,6 +17,7 @@ std::span<const Kernel> depthwise_kernels();
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> movement_kernels();
+std::span<const Kernel> optimizer_step_kernels();
 std::span<const Kernel> planar_convolution_kernels();
 std::span<const Kernel> pooling_kernels();
 std::span<const Kernel> recurrent_kernels();
