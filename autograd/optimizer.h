@@ -34,14 +34,25 @@ struct Ftrl {
 };
 using Optimizer = std::variant<Sgd, Adam, Adagrad, RmsProp, Ftrl>;
 
+// The gradient of a variable: of all of it, or of the rows that were read, each once
+// (coalesce_rows).
+struct Gradient {
+  ValueId values;
+  ValueId rows = kNoValue;  // i64[k]
+};
+
+// Whether stepping the rows alone gives what stepping the whole table gives: rows without a
+// gradient would stay as they are, and so would their moments.
+bool rows_suffice(const Optimizer& optimizer);
+
 // The scalars that change from step to step: `step` counts from 1.
 struct StepInputs {
   ValueId rate, step;
 };
 
 // Appends the step of a variable and names it as its update; moments become variables, whose names
-// are added to `moments`.
-void append_step(Graph& g, const Optimizer& optimizer, ValueId variable, ValueId gradient,
+// are added to `moments`. With rows, only they and their moments change.
+void append_step(Graph& g, const Optimizer& optimizer, ValueId variable, const Gradient& gradient,
                  const StepInputs& inputs, std::vector<std::string>& moments);
 
 }  // namespace inkling

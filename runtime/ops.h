@@ -116,6 +116,13 @@ enum class ScatterMode : std::uint8_t { kSet, kMul, kMin, kMax };
 // x with rows (of axis 0) overwritten by, or combined with, the updates in order.
 ValueId scatter(Graph& g, ValueId x, ValueId indices, ValueId updates,
                 ScatterMode mode = ScatterMode::kSet);
+// The updates f32[k, ...] of rows i32 or i64[k] of a table of `rows`, each row once and in
+// ascending order, with the sum of its updates in their order; what is left of k are rows that name
+// none (the number `rows` itself) with zeros. A gradient of a table of which few rows are read.
+struct CoalescedRows {
+  ValueId rows, values;  // i64[k], f32[k, ...]
+};
+CoalescedRows coalesce_rows(Graph& g, ValueId indices, ValueId updates, std::int64_t rows);
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; equal ranks and leading sizes. A transposed operand is
 // stored

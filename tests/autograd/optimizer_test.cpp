@@ -24,7 +24,7 @@ std::vector<double> stepped(const Optimizer& optimizer, double rate, int steps =
                                g.constant(Tensor::from<double>({3}, kPull)));
   const StepInputs inputs{g.input("rate", {DType::kF64, {}}), g.input("step", {DType::kF64, {}})};
   std::vector<std::string> moments;
-  append_step(g, optimizer, w, gradient, inputs, moments);
+  append_step(g, optimizer, w, {gradient}, inputs, moments);
   auto session = Session::create(g);
   EXPECT_TRUE(session) << session.error().message;
   *session->input("rate")->as<double>() = rate;
@@ -92,7 +92,7 @@ TEST(Optimizer, FtrlLeavesWeightsAloneThatHaveSeenNoGradient) {
   const StepInputs inputs{g.input("rate", {DType::kF32, {}}), g.input("step", {DType::kF32, {}})};
   std::vector<std::string> moments;
   const ValueId gradient = mul(g, w, g.constant(Tensor::from<float>({2}, {0, 1})));
-  append_step(g, Ftrl{}, w, gradient, inputs, moments);
+  append_step(g, Ftrl{}, w, {gradient}, inputs, moments);
   for (const bool reference : {false, true}) {
     auto session = Session::create(g, {.reference_only = reference});
     ASSERT_TRUE(session);
@@ -108,7 +108,7 @@ TEST(Optimizer, MakesNoMomentThatItDoesNotNeed) {
   const ValueId w = g.variable("w", Tensor::zeros({DType::kF32, {3}}));
   const StepInputs inputs{g.input("rate", {DType::kF32, {}}), g.input("step", {DType::kF32, {}})};
   std::vector<std::string> moments;
-  append_step(g, Sgd{}, w, scale(g, w, 2), inputs, moments);
+  append_step(g, Sgd{}, w, {scale(g, w, 2)}, inputs, moments);
   EXPECT_TRUE(moments.empty());
   EXPECT_EQ(g.variables().size(), 1u);
 }

@@ -94,6 +94,7 @@ constexpr const char* kDerivatives[] = {
     "none: a step of training is not part of a loss",
     "none: a step of training is not part of a loss",
     "none: a step of training is not part of a loss",
+    "none: it makes the rows of a step, which is not part of a loss",
 };
 
 // "no derivative" exactly where the op has none.

@@ -11,6 +11,7 @@
 
 namespace inkling::cpu {
 
+std::span<const Kernel> coalesce_kernels();
 std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> depthwise_weight_gradient_kernels();
 std::span<const Kernel> depthwise_kernels();

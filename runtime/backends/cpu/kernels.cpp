@@ -8,11 +8,11 @@ std::span<const Kernel> cpu_kernels() {
   static const std::vector<Kernel> kTable = [] {
     std::vector<Kernel> rows;
     for (const auto& family :
-         {cpu::convolution_kernels(), cpu::depthwise_weight_gradient_kernels(),
-          cpu::depthwise_kernels(), cpu::elementwise_kernels(), cpu::matmul_kernels(),
-          cpu::movement_kernels(), cpu::optimizer_step_kernels(), cpu::planar_convolution_kernels(),
-          cpu::pooling_kernels(), cpu::recurrent_kernels(), cpu::reduction_kernels(),
-          cpu::softmax_kernels()}) {
+         {cpu::coalesce_kernels(), cpu::convolution_kernels(),
+          cpu::depthwise_weight_gradient_kernels(), cpu::depthwise_kernels(),
+          cpu::elementwise_kernels(), cpu::matmul_kernels(), cpu::movement_kernels(),
+          cpu::optimizer_step_kernels(), cpu::planar_convolution_kernels(), cpu::pooling_kernels(),
+          cpu::recurrent_kernels(), cpu::reduction_kernels(), cpu::softmax_kernels()}) {
       rows.insert(rows.end(), family.begin(), family.end());
     }
     return rows;
