@@ -107,6 +107,14 @@ void add_data(CLI::App& app, TrainSettings& s) {
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--cutout", s.cutout, "Augment: blank a square")->type_name("PIXELS");
+  app.add_option("--mixup", s.mixup, "Augment: mix pictures and labels by a share of Beta(A, A)")
+      ->type_name("ALPHA")
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--balance", s.balance,
+                 "Make classes count alike: by weights, by sampling, or none")
+      ->type_name("HOW")
+      ->check(CLI::IsMember({"none", "weights", "sampling"}))
+      ->capture_default_str();
 }
 
 void add_how(CLI::App& app, TrainSettings& s) {
@@ -148,11 +156,22 @@ void add_how(CLI::App& app, TrainSettings& s) {
   app.add_option("--clip-norm", s.clip_norm, "Longest gradient")
       ->type_name("NORM")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--clip-value", s.clip_value, "Largest element of a gradient")
+      ->type_name("VALUE")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--ema", s.ema, "Validate and keep a running mean of the weights")
+      ->type_name("DECAY")
+      ->check(CLI::Range(0.0, 0.999999));
+  app.add_option("--accumulate", s.accumulate, "Work through a batch in so many pieces")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   app.add_option("--label-smoothing", s.label_smoothing, "Share of each target spread evenly")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 0.9));
   app.add_option("--memory", s.memory_mb,
-                 "Most that the process may hold: activations are computed again to fit")
+                 "Most that the process may hold: activations are computed again, then batches are "
+                 "cut, to fit")
       ->type_name("MB");
   app.add_option("--seed", s.seed, "Of weights, order, split and augmentation")
       ->type_name("N")

@@ -260,6 +260,16 @@ void add_others(std::vector<Case>& cases) {
                        return gather(g, in(g, {5, 6, 7}), indices, axis);
                      }});
   }
+  // Rows named twice and more, from the end, and from outside.
+  for (const std::int64_t inner : {1, 7, 64}) {
+    cases.push_back({concat("coalesce_rows", inner), [=](Graph& g) {
+                       const std::vector<std::int64_t> named = {3, 8, -1, 3, 99, 0, 8, 3, -9, -10};
+                       const ValueId indices = g.constant(Tensor::from<std::int64_t>({10}, named));
+                       const CoalescedRows once = coalesce_rows(g, indices, in(g, {10, inner}), 9);
+                       const ValueId rows = cast(g, once.rows, DType::kF32);
+                       return add(g, once.values, reshape(g, rows, {10, 1}));
+                     }});
+  }
   for (const std::int64_t stride : {1, 2}) {
     for (const std::int64_t pad : {0, 1}) {
       const Shape x{2, 7, 6, stride == 1 ? 5 : 23};
