@@ -138,11 +138,12 @@ Result<std::size_t> trainer_budget(const TrainSettings& s, const TrainingGraph& 
               beside / 1'000'000, " MB, --memory allows ", s.memory_mb);
 }
 
-Result<Trainer> make_trainer(const TrainSettings& s, const Graph& base, std::size_t batch,
-                             std::size_t pieces, const FineTuneSpec& spec) {
-  INK_TRY(TrainingGraph training,
-          training_graph(base, static_cast<std::int64_t>(batch / pieces), spec));
-  INK_TRY(const std::size_t budget, trainer_budget(s, training));
+Result<TrainingGraph> piece_of(const Graph& base, std::size_t rows, const FineTuneSpec& spec) {
+  return training_graph(base, static_cast<std::int64_t>(rows), spec);
+}
+
+Result<Trainer> make_trainer(const TrainSettings& s, TrainingGraph training, std::size_t pieces,
+                             std::size_t budget) {
   return Trainer::create(std::move(training.graph), {.loss = training.loss,
                                                      .train = training.train,
                                                      .optimizer = optimizer_of(s),
@@ -167,12 +168,15 @@ class Run {
                   " pieces of a batch of ", batch, ", expected a divisor");
     }
     std::size_t pieces = s.accumulate;
-    auto trainer = make_trainer(s, rows.base, batch, pieces, spec);
+    INK_TRY(TrainingGraph training, piece_of(rows.base, batch / pieces, spec));
+    INK_TRY(const std::size_t budget, trainer_budget(s, training));
+    auto trainer = make_trainer(s, std::move(training), pieces, budget);
     // The fewest pieces that fit.
     while (!trainer && trainer.error().code == ErrorCode::kResourceLimit && pieces < batch) {
       do ++pieces;
       while (batch % pieces != 0);
-      trainer = make_trainer(s, rows.base, batch, pieces, spec);
+      INK_TRY(TrainingGraph piece, piece_of(rows.base, batch / pieces, spec));
+      trainer = make_trainer(s, std::move(piece), pieces, budget);
     }
     if (!trainer && trainer.error().code == ErrorCode::kResourceLimit) {
       return fail(ErrorCode::kResourceLimit, "train: a batch of ", batch, ": ",
