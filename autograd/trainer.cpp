@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "autograd/differentiate.h"
+#include "autograd/micro_batches.h"
 #include "autograd/recompute.h"
+#include "autograd/row_gradient.h"
 #include "runtime/ops.h"
 #include "runtime/passes/passes.h"
 
@@ -17,44 +19,23 @@ namespace {
 constexpr const char* kRateName = "trainer/rate";
 constexpr const char* kStepName = "trainer/step";
 constexpr const char* kLossName = "trainer/loss";
+constexpr const char* kAverageShareName = "trainer/average_share";
 
-ValueId moment_like(Graph& g, ValueId variable, const char* kind, std::vector<std::string>& names) {
-  names.push_back(concat("trainer/", kind, "/", g.value(variable).name));
-  return g.variable(names.back(), Tensor::zeros(g.spec(variable)));
-}
-
-void append_step(Graph& g, ValueId variable, ValueId gradient, const Optimizer& optimizer,
-                 ValueId rate, ValueId step, std::vector<std::string>& moments) {
-  if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
-    const ValueId velocity = moment_like(g, variable, "velocity", moments);
-    const SgdStep next =
-        sgd_step(g, variable, gradient, velocity, rate, sgd->momentum, sgd->weight_decay);
-    g.update(variable, next.weights);
-    g.update(velocity, next.velocity);
-  } else {
-    const Adam& adam = std::get<Adam>(optimizer);
-    const ValueId first = moment_like(g, variable, "first_moment", moments);
-    const ValueId second = moment_like(g, variable, "second_moment", moments);
-    const AdamStep next = adam_step(g, variable, gradient, first, second, rate, step, adam.beta1,
-                                    adam.beta2, adam.epsilon, adam.weight_decay);
-    g.update(variable, next.weights);
-    g.update(first, next.first_moment);
-    g.update(second, next.second_moment);
-  }
-}
+std::string gradient_name(std::size_t i) { return concat("trainer/gradient/", i); }
+std::string rows_name(std::size_t i) { return concat("trainer/rows/", i); }
 
 // Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013: the
 // gradients together, as one vector, no longer than `norm`.
-std::vector<ValueId> clipped(Graph& g, std::vector<ValueId> gradients, double norm) {
+void clip_to_norm(Graph& g, std::vector<Gradient>& gradients, double norm) {
   ValueId squares = kNoValue;
-  for (const ValueId gradient : gradients) {
-    const ValueId own = sum(g, mul(g, gradient, gradient));
+  for (const Gradient& gradient : gradients) {
+    const ValueId own = sum(g, mul(g, gradient.values, gradient.values));
     squares = squares == kNoValue ? own : add(g, squares, own);
   }
   const ValueId length = maximum(g, sqrt(g, squares), scalar_of(g, DType::kF32, norm));
   const ValueId factor = div(g, scalar_of(g, DType::kF32, norm), length);
-  for (ValueId& gradient : gradients) gradient = mul(g, gradient, factor);
-  return gradients;
+  for (Gradient& gradient : gradients)
+    gradient.values = g.append(OpKind::kMul, {gradient.values, factor});
 }
 
 Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
@@ -66,31 +47,129 @@ Result<void> expect_trainable(const Graph& graph, const TrainSpec& spec) {
                   graph.value(id).name, "' is not an f32 variable");
     }
   }
+  if (!(spec.average >= 0 && spec.average < 1)) {
+    return fail(ErrorCode::kInvalidArgument, "trainer: average ", spec.average,
+                ", expected from 0 to below 1");
+  }
   return {};
 }
 
 constexpr std::size_t kSegmentsMax = 32;
 
-struct Fitted {
+std::size_t rows_read(const Graph& g, const RowGradient& gradient) {
+  return static_cast<std::size_t>(g.shape(gradient.rows)[0]);
+}
+
+// The graph of one piece with the loss and the gradients as outputs; the gradient of a table may be
+// that of rows of it.
+Result<Graph> with_gradients(Graph graph, const TrainSpec& spec) {
+  const auto pieces = static_cast<double>(spec.pieces);
+  const ValueId loss = spec.pieces > 1 ? scale(graph, spec.loss, 1 / pieces) : spec.loss;
+  INK_TRY(const auto gradients, differentiate(graph, loss, spec.train));
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    ValueId values = gradients[i];
+    if (const auto rows = row_gradient(graph, values)) {
+      const auto all = static_cast<std::size_t>(graph.shape(values)[0]);
+      const bool fewer = rows_read(graph, *rows) * spec.pieces < all;
+      if (spec.lazy_rows || (fewer && rows_suffice(spec.optimizer))) {
+        graph.output(rows_name(i), rows->rows);
+        values = rows->values;
+      }
+    }
+    graph.output(gradient_name(i), values);
+  }
+  graph.output(kLossName, loss);
+  INK_CHECK_OK(graph.status());
+  return graph;
+}
+
+// A graph with the steps, and what it keeps beside the weights.
+struct Stepped {
   Graph graph;
+  std::vector<std::string> moments, averages;
+};
+
+// m' = m + share (w' - m), written in place.
+void append_average(Graph& g, ValueId variable, ValueId share, std::vector<std::string>& averages) {
+  averages.push_back(concat("trainer/average/", g.value(variable).name));
+  const ValueId mean = g.variable(averages.back(), g.value(variable).tensor);
+  const auto update = std::find_if(g.updates().begin(), g.updates().end(),
+                                   [&](const Update& u) { return u.variable == variable; });
+  const ValueId change = g.append(OpKind::kMul, {sub(g, update->value, mean), share});
+  g.update(mean, add(g, mean, change));
+}
+
+Result<Stepped> with_steps(const Graph& gradients, const TrainSpec& spec,
+                           std::span<const ParameterSlice> slices) {
+  std::vector<TakenOutput> taken = {{kLossName, true}};
+  std::vector<std::size_t> rows_at(slices.size(), 0);  // in `taken`; 0: the whole variable
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    const bool of_rows = gradients.find_output(rows_name(i)) != kNoValue;
+    taken.push_back({gradient_name(i), !of_rows});
+  }
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    if (taken[i + 1].sum) continue;
+    rows_at[i] = taken.size();
+    taken.push_back({rows_name(i), false});
+  }
+  INK_TRY(Pieces joined, in_pieces(gradients, spec.pieces, taken));
+  Graph& g = joined.graph;
+  std::vector<ValueId> variables;
+  std::vector<Gradient> found;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    variables.push_back(g.find_variable(slices[i].name));
+    Gradient& gradient = found.emplace_back(Gradient{joined.values[i + 1]});
+    if (rows_at[i] != 0) {
+      const CoalescedRows once = coalesce_rows(g, joined.values[rows_at[i]], gradient.values,
+                                               g.shape(variables.back())[0]);
+      gradient = {once.values, once.rows};
+    }
+    if (spec.clip_value > 0)
+      gradient.values = clamp(g, gradient.values, -spec.clip_value, spec.clip_value);
+  }
+  if (spec.clip_norm > 0) clip_to_norm(g, found, spec.clip_norm);
+  const StepInputs inputs{g.input(kRateName, {DType::kF32, Shape{}}),
+                          g.input(kStepName, {DType::kF32, Shape{}})};
+  const ValueId share =
+      spec.average > 0 ? g.input(kAverageShareName, {DType::kF32, Shape{}}) : kNoValue;
+  Stepped stepped;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    append_step(g, spec.optimizer, variables[i], found[i], inputs, stepped.moments);
+    INK_CHECK_OK(g.status());
+    if (share != kNoValue) append_average(g, variables[i], share, stepped.averages);
+  }
+  g.output(kLossName, joined.values[0]);
+  INK_CHECK_OK(g.status());
+  stepped.graph = std::move(g);
+  return stepped;
+}
+
+struct Fitted {
+  Stepped stepped;
   PlanOptions plan;
   std::size_t segments;
 };
 
 // The graph as it will be planned, within the budget.
-Result<Fitted> fit(Graph graph, const TrainSpec& spec) {
-  Fitted fitted{std::move(graph), spec.plan, 1};
-  if (spec.memory_budget_bytes == 0) return fitted;
+Result<Fitted> fit(Graph gradients, const TrainSpec& spec, std::span<const ParameterSlice> slices) {
+  Fitted fitted{{}, spec.plan, 1};
+  if (spec.memory_budget_bytes == 0) {
+    INK_TRY(fitted.stepped, with_steps(gradients, spec, slices));
+    return fitted;
+  }
   if (spec.plan.optimize) {
-    INK_TRY(fitted.graph, optimize(fitted.graph));
+    INK_TRY(gradients, optimize(gradients));
   }
   fitted.plan.optimize = false;  // it would merge what is computed twice
-  INK_TRY(std::size_t least, Session::memory_bytes(fitted.graph, fitted.plan));
-  if (least <= spec.memory_budget_bytes) return fitted;
-  const Graph whole = std::move(fitted.graph);
-  for (fitted.segments = 2; fitted.segments <= kSegmentsMax; ++fitted.segments) {
-    INK_TRY(fitted.graph, recompute(whole, whole.find_output(kLossName), fitted.segments));
-    INK_TRY(const std::size_t bytes, Session::memory_bytes(fitted.graph, fitted.plan));
+  const ValueId loss = gradients.find_output(kLossName);
+  std::size_t least = static_cast<std::size_t>(-1);
+  for (; fitted.segments <= kSegmentsMax; ++fitted.segments) {
+    Graph graph = gradients;
+    if (fitted.segments > 1) {
+      INK_TRY(graph, recompute(gradients, loss, fitted.segments));
+    }
+    INK_TRY(fitted.stepped, with_steps(graph, spec, slices));
+    INK_TRY(const std::size_t bytes, Session::memory_bytes(fitted.stepped.graph, fitted.plan));
     if (bytes <= spec.memory_budget_bytes) return fitted;
     least = std::min(least, bytes);
   }
@@ -103,31 +182,30 @@ Result<Fitted> fit(Graph graph, const TrainSpec& spec) {
 
 Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
   INK_CHECK_OK(expect_trainable(graph, spec));
-  INK_TRY(auto gradients, differentiate(graph, spec.loss, spec.train));
-  if (spec.clip_norm > 0) gradients = clipped(graph, std::move(gradients), spec.clip_norm);
-  const ValueId rate = graph.input(kRateName, {DType::kF32, Shape{}});
-  const ValueId step = graph.input(kStepName, {DType::kF32, Shape{}});
-  std::vector<std::string> moments;
   std::vector<ParameterSlice> slices;
   std::size_t offset = 0;
-  for (std::size_t i = 0; i < spec.train.size(); ++i) {
-    append_step(graph, spec.train[i], gradients[i], spec.optimizer, rate, step, moments);
-    INK_CHECK_OK(graph.status());
-    slices.push_back({graph.value(spec.train[i]).name, graph.shape(spec.train[i]), offset});
-    offset += static_cast<std::size_t>(graph.shape(spec.train[i]).elements());
+  for (const ValueId id : spec.train) {
+    slices.push_back({graph.value(id).name, graph.shape(id), offset});
+    offset += static_cast<std::size_t>(graph.shape(id).elements());
   }
-  graph.output(kLossName, spec.loss);
-  INK_CHECK_OK(graph.status());
-  INK_TRY(const Fitted fitted, fit(std::move(graph), spec));
-  INK_TRY(Session session, Session::create(fitted.graph, fitted.plan));
+  INK_TRY(Graph gradients, with_gradients(std::move(graph), spec));
+  INK_TRY(const Fitted fitted, fit(std::move(gradients), spec, slices));
+  INK_TRY(Session session, Session::create(fitted.stepped.graph, fitted.plan));
 
   Trainer trainer(std::move(session), std::move(slices));
   trainer.segments_ = fitted.segments;
   for (const ParameterSlice& slice : trainer.slices_) {
     INK_TRY(trainer.weights_.emplace_back(), trainer.session_.variable(slice.name));
   }
-  for (const std::string& name : moments) {
+  for (const std::string& name : fitted.stepped.moments) {
     INK_TRY(trainer.moments_.emplace_back(), trainer.session_.variable(name));
+  }
+  for (const std::string& name : fitted.stepped.averages) {
+    INK_TRY(trainer.averages_.emplace_back(), trainer.session_.variable(name));
+  }
+  if (spec.average > 0) {
+    trainer.average_ = spec.average;
+    INK_TRY(trainer.average_share_, trainer.session_.input(kAverageShareName));
   }
   INK_TRY(trainer.rate_, trainer.session_.input(kRateName));
   INK_TRY(trainer.step_, trainer.session_.input(kStepName));
@@ -137,7 +215,11 @@ Result<Trainer> Trainer::create(Graph graph, const TrainSpec& spec) {
 
 StepReport Trainer::step(double rate) noexcept {
   *rate_.as<float>() = static_cast<float>(rate);
-  *step_.as<float>() += 1.0f;
+  const double step = *step_.as<float>() += 1.0f;
+  if (average_ > 0) {
+    const double keep = std::min(average_, (1 + step) / (10 + step));
+    *average_share_.as<float>() = static_cast<float>(1 - keep);
+  }
   session_.run();
   const double loss = *loss_.as<float>();
   return {loss, std::isfinite(loss)};
@@ -151,10 +233,23 @@ std::size_t Trainer::parameter_count() const {
   return slices_.back().offset + static_cast<std::size_t>(slices_.back().shape.elements());
 }
 
-std::vector<float> Trainer::get_parameters() const {
-  std::vector<float> values(parameter_count());
-  copy_parameters(values);
+namespace {
+
+std::vector<float> joined(std::span<const TensorView> views) {
+  std::vector<float> values;
+  for (const TensorView& view : views) {
+    const auto span = view.span<float>();
+    values.insert(values.end(), span.begin(), span.end());
+  }
   return values;
+}
+
+}  // namespace
+
+std::vector<float> Trainer::get_parameters() const { return joined(weights_); }
+
+std::vector<float> Trainer::get_averages() const {
+  return joined(average_ > 0 ? averages_ : weights_);
 }
 
 void Trainer::copy_parameters(std::span<float> to) const {
@@ -178,44 +273,34 @@ Result<void> Trainer::set_parameters(std::span<const float> values, bool reset_m
   }
   if (reset_moments) {
     for (const TensorView& moment : moments_) std::memset(moment.data, 0, moment.spec.bytes());
+    for (std::size_t i = 0; i < averages_.size(); ++i)
+      std::memcpy(averages_[i].data, weights_[i].data, weights_[i].spec.bytes());
     *step_.as<float>() = 0.0f;
   }
   return {};
 }
 
-std::size_t Trainer::state_size() const {
-  std::size_t size = 1;
-  for (const auto* views : {&weights_, &moments_}) {
-    for (const TensorView& view : *views) size += static_cast<std::size_t>(view.elements());
-  }
-  return size;
+std::vector<TensorView> Trainer::state() const {
+  std::vector<TensorView> views = {step_};
+  for (const auto* more : {&weights_, &moments_, &averages_})
+    views.insert(views.end(), more->begin(), more->end());
+  return views;
 }
 
-std::vector<float> Trainer::save_state() const {
-  std::vector<float> state = {*step_.as<float>()};
-  state.reserve(state_size());
-  for (const auto* views : {&weights_, &moments_}) {
-    for (const TensorView& view : *views) {
-      const auto values = view.span<float>();
-      state.insert(state.end(), values.begin(), values.end());
-    }
-  }
-  return state;
-}
+std::vector<float> Trainer::save_state() const { return joined(state()); }
 
-Result<void> Trainer::restore_state(std::span<const float> state) {
-  if (state.size() != state_size()) {
-    return fail(ErrorCode::kInvalidArgument, "trainer: a state of ", state.size(),
-                " numbers, expected ", state_size());
+Result<void> Trainer::restore_state(std::span<const float> values) {
+  const auto views = state();
+  std::size_t size = 0;
+  for (const TensorView& view : views) size += static_cast<std::size_t>(view.elements());
+  if (values.size() != size) {
+    return fail(ErrorCode::kInvalidArgument, "trainer: a state of ", values.size(),
+                " numbers, expected ", size);
   }
-  *step_.as<float>() = state[0];
-  state = state.subspan(1);
-  for (const auto* views : {&weights_, &moments_}) {
-    for (const TensorView& view : *views) {
-      const auto values = view.span<float>();
-      std::copy_n(state.begin(), values.size(), values.begin());
-      state = state.subspan(values.size());
-    }
+  for (const TensorView& view : views) {
+    const auto span = view.span<float>();
+    std::copy_n(values.begin(), span.size(), span.begin());
+    values = values.subspan(span.size());
   }
   return {};
 }

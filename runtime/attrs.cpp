@@ -7,11 +7,12 @@ namespace inkling {
 
 std::string_view attr_name(Attr attr) {
   static constexpr std::array<std::string_view, kAttrCount> kNames = {
-      "shape",       "permutation", "axis",         "starts",        "sizes",     "before",
-      "after",       "kernel",      "strides",      "pads",          "dilations", "transpose_a",
-      "transpose_b", "min",         "max",          "value",         "momentum",  "beta1",
-      "beta2",       "epsilon",     "weight_decay", "count_padding", "dtype",     "mode",
-      "count",       "exclusive",   "reverse",      "expand_min",    "expand_max"};
+      "shape",       "permutation", "axis",         "starts",        "sizes",      "before",
+      "after",       "kernel",      "strides",      "pads",          "dilations",  "transpose_a",
+      "transpose_b", "min",         "max",          "value",         "momentum",   "beta1",
+      "beta2",       "epsilon",     "weight_decay", "count_padding", "dtype",      "mode",
+      "count",       "exclusive",   "reverse",      "expand_min",    "expand_max", "beta",
+      "l1",          "l2"};
   static_assert(!kNames.back().empty());
   const auto i = static_cast<std::size_t>(attr);
   return i < kNames.size() ? kNames[i] : "?";

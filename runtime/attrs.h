@@ -42,9 +42,12 @@ enum class Attr : std::uint8_t {
   kExclusive,     // integer 0 or 1: a running sum leaves its own element out
   kReverse,       // integer 0 or 1: from the end
   kExpandMin,     // real: bounds of an expansion inside a fused op
-  kExpandMax      // real
+  kExpandMax,     // real
+  kBeta,          // real
+  kL1,            // real
+  kL2             // real
 };
-inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kExpandMax) + 1;
+inline constexpr std::size_t kAttrCount = static_cast<std::size_t>(Attr::kL2) + 1;
 
 std::string_view attr_name(Attr attr);
 

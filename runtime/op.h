@@ -40,6 +40,8 @@ struct OpDef {
   // Output element i depends on element i of each input (or of a broadcast input) alone, so that an
   // output may overwrite an input of its own size.
   bool elementwise = false;
+  // Or that output 0 may overwrite input 0 and no other.
+  bool changes_first = false;
 };
 
 // Each is defined beside its op's formula in runtime/ops/; a missing one does not link.

@@ -116,6 +116,13 @@ enum class ScatterMode : std::uint8_t { kSet, kMul, kMin, kMax };
 // x with rows (of axis 0) overwritten by, or combined with, the updates in order.
 ValueId scatter(Graph& g, ValueId x, ValueId indices, ValueId updates,
                 ScatterMode mode = ScatterMode::kSet);
+// The updates f32[k, ...] of rows i32 or i64[k] of a table of `rows`, each row once and in
+// ascending order, with the sum of its updates in their order; what is left of k are rows that name
+// none (the number `rows` itself) with zeros. A gradient of a table of which few rows are read.
+struct CoalescedRows {
+  ValueId rows, values;  // i64[k], f32[k, ...]
+};
+CoalescedRows coalesce_rows(Graph& g, ValueId indices, ValueId updates, std::int64_t rows);
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; equal ranks and leading sizes. A transposed operand is
 // stored
@@ -149,14 +156,17 @@ ValueId log_softmax(Graph& g, ValueId x);
 // biases included), u [d, 3d] and h0 [1, d] -> states [t, d].
 ValueId gru(Graph& g, ValueId x, ValueId u, ValueId h0);
 
-// Optimizer steps: the new value of the weights (and moments). rate is a scalar tensor.
-//   velocity' = momentum * velocity + gradient + weight_decay * weights;  weights' = weights - rate
-//   * velocity'
+// Optimizer steps: the new value of the weights (and moments). rate is a scalar tensor. Weight
+// decay is added to the gradient, except where it says otherwise.
+//   g = gradient + weight_decay * weights;  velocity' = momentum * velocity + g
+//   weights' = weights - rate * velocity', or with nesterov: weights - rate * (g + momentum *
+//   velocity')
+// Without momentum there need be no velocity: kNoValue, and none comes back.
 struct SgdStep {
   ValueId weights, velocity;
 };
 SgdStep sgd_step(Graph& g, ValueId weights, ValueId gradient, ValueId velocity, ValueId rate,
-                 double momentum, double weight_decay);
+                 double momentum, double weight_decay, bool nesterov = false);
 // Adam (Kingma & Ba, ICLR 2015) with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
 // `step` is a scalar that counts from 1.
 struct AdamStep {
@@ -165,5 +175,23 @@ struct AdamStep {
 AdamStep adam_step(Graph& g, ValueId weights, ValueId gradient, ValueId first_moment,
                    ValueId second_moment, ValueId rate, ValueId step, double beta1 = 0.9,
                    double beta2 = 0.999, double epsilon = 1e-8, double weight_decay = 0.0);
+// Adagrad (Duchi, Hazan & Singer, JMLR 2011) and RMSProp (Hinton, Coursera lecture 6e, 2012): a
+// sum, or a running mean, of squared gradients.
+struct ScaledStep {
+  ValueId weights, squares;
+};
+ScaledStep adagrad_step(Graph& g, ValueId weights, ValueId gradient, ValueId squares, ValueId rate,
+                        double epsilon = 1e-10, double weight_decay = 0.0);
+ScaledStep rmsprop_step(Graph& g, ValueId weights, ValueId gradient, ValueId squares, ValueId rate,
+                        double smoothing = 0.99, double epsilon = 1e-8, double weight_decay = 0.0);
+// FTRL-Proximal (McMahan et al., KDD 2013, algorithm 1); the rate is its alpha. A weight is what
+// `sums` and `squares` say, from its first gradient on: exactly zero where l1 outweighs the sum,
+// and near zero at first with a beta above zero, wherever it began. A rate of zero leaves
+// everything as it is.
+struct FtrlStep {
+  ValueId weights, sums, squares;
+};
+FtrlStep ftrl_step(Graph& g, ValueId weights, ValueId gradient, ValueId sums, ValueId squares,
+                   ValueId rate, double beta = 0.0, double l1 = 0.0, double l2 = 0.0);
 
 }  // namespace inkling

@@ -88,6 +88,14 @@ class Builder {
       lives_on_[at(plan_.root[at(output.value)])] = true;
   }
 
+  // Whether the node takes the old value, and may put the new one in its place.
+  static bool may_overwrite(const Node& node, const Update& update) {
+    const auto reads = std::count(node.inputs.begin(), node.inputs.end(), update.variable);
+    if (op_def(node.op).elementwise) return reads > 0;
+    return op_def(node.op).changes_first && reads == 1 && node.inputs[0] == update.variable &&
+           node.outputs[0] == update.value;
+  }
+
   void update_in_place() {
     std::vector<std::size_t> producer(graph_.values().size(), kNever);
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
@@ -98,9 +106,7 @@ class Builder {
       const std::size_t i = producer[at(update.value)];
       const Node& node = graph_.nodes()[i];
       const bool own = root == update.value && node.op != OpKind::kReshape;
-      const bool reads =
-          std::find(node.inputs.begin(), node.inputs.end(), update.variable) != node.inputs.end();
-      if (own && op_def(node.op).elementwise && reads && reads_until_[at(update.variable)] <= i) {
+      if (own && may_overwrite(node, update) && reads_until_[at(update.variable)] <= i) {
         plan_.root[at(root)] = update.variable;
         redirect(root, update.variable);
       } else {

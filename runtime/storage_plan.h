@@ -2,9 +2,9 @@
 // Which values of a graph share storage, and how long each storage lives: the planner's input.
 //
 // A reshape is a view of its input. A part of a concatenation of channels is written into its place
-// by the convolution that makes it.  An elementwise node may write over an input that dies there.
-// The update of a variable is written in place when the node that computes it is elementwise and
-// nobody reads the old value later.
+// by the convolution that makes it. An elementwise node may write over an input that dies there.
+// The update of a variable is written in place when the node that computes it is elementwise, or
+// changes some rows of it, and nobody reads the old value later.
 
 #include <cstddef>
 #include <vector>

@@ -109,6 +109,14 @@ void add_data(CLI::App& app, TrainSettings& s) {
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--cutout", s.cutout, "Augment: blank a square")->type_name("PIXELS");
+  app.add_option("--mixup", s.mixup, "Augment: mix pictures and labels by a share of Beta(A, A)")
+      ->type_name("ALPHA")
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--balance", s.balance,
+                 "Make classes count alike: by weights, by sampling, or none")
+      ->type_name("HOW")
+      ->check(CLI::IsMember({"none", "weights", "sampling"}))
+      ->capture_default_str();
 }
 
 void add_table(CLI::App& app, TrainSettings& s) {
@@ -133,9 +141,9 @@ void add_how(CLI::App& app, TrainSettings& s) {
       ->capture_default_str();
   app.add_option("--patience", s.patience, "Stop after so many epochs without a better one")
       ->type_name("N");
-  app.add_option("--optimizer", s.optimizer, "adam or sgd")
+  app.add_option("--optimizer", s.optimizer, "adam, sgd, nesterov, adagrad, rmsprop or ftrl")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"adam", "sgd"}))
+      ->check(CLI::IsMember({"adam", "sgd", "nesterov", "adagrad", "rmsprop", "ftrl"}))
       ->capture_default_str();
   app.add_option("--rate", s.rate, "Learning rate, the highest")
       ->type_name("RATE")
@@ -148,21 +156,35 @@ void add_how(CLI::App& app, TrainSettings& s) {
   app.add_option("--warmup", s.warmup, "Share of the steps in which the rate grows")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 0.9));
-  app.add_option("--momentum", s.momentum, "Of sgd")
+  app.add_option("--momentum", s.momentum, "Of sgd and nesterov")
       ->type_name("M")
       ->check(CLI::Range(0.0, 0.9999))
       ->capture_default_str();
-  app.add_option("--weight-decay", s.weight_decay, "Decoupled for adam")
+  app.add_option("--weight-decay", s.weight_decay, "Decoupled for adam; the L2 of ftrl")
       ->type_name("DECAY")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--l1", s.l1, "Of ftrl: weights worth less are zero")
+      ->type_name("L1")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--clip-norm", s.clip_norm, "Longest gradient")
       ->type_name("NORM")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--clip-value", s.clip_value, "Largest element of a gradient")
+      ->type_name("VALUE")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--ema", s.ema, "Validate and keep a running mean of the weights")
+      ->type_name("DECAY")
+      ->check(CLI::Range(0.0, 0.999999));
+  app.add_option("--accumulate", s.accumulate, "Work through a batch in so many pieces")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   app.add_option("--label-smoothing", s.label_smoothing, "Share of each target spread evenly")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 0.9));
   app.add_option("--memory", s.memory_mb,
-                 "Most that the process may hold: activations are computed again to fit")
+                 "Most that the process may hold: activations are computed again, then batches are "
+                 "cut, to fit")
       ->type_name("MB");
   app.add_option("--seed", s.seed, "Of weights, order, split and augmentation")
       ->type_name("N")

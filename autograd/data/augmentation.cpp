@@ -63,4 +63,41 @@ void augment(ByteSpan picture, const PictureSize& size, const Augmentation& how,
   if (how.cutout > 0) blank_square(size, how.cutout, rng, to);
 }
 
+namespace {
+
+// Marsaglia & Tsang, "A simple method for generating gamma variables", 2000; below one by the power
+// of a uniform number.
+double draw_gamma(double shape, Rng& rng) {
+  if (shape < 1) {
+    const double larger = draw_gamma(shape + 1, rng);
+    return larger * std::pow(1 - rng.uniform(), 1 / shape);
+  }
+  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  while (true) {
+    const double x = rng.normal(), u = 1 - rng.uniform();
+    const double v = std::pow(1 + c * x, 3);
+    if (v > 0 && std::log(u) < x * x / 2 + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+}  // namespace
+
+double draw_mixup(double alpha, Rng& rng) {
+  const double a = draw_gamma(alpha, rng), b = draw_gamma(alpha, rng);
+  return a + b > 0 ? a / (a + b) : 1;  // both may be too small for a double
+}
+
+void mix_rows(std::span<float> rows, std::size_t count, double share) {
+  INK_INVARIANT(count > 0 && rows.size() % count == 0);
+  const std::size_t size = rows.size() / count;
+  const auto own = static_cast<float>(share), other = static_cast<float>(1 - share);
+  for (std::size_t column = 0; column < size; ++column) {
+    const float first = rows[column];
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t at = i * size + column;
+      rows[at] = own * rows[at] + other * (i + 1 < count ? rows[at + size] : first);
+    }
+  }
+}
+
 }  // namespace inkling

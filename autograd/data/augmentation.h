@@ -1,6 +1,8 @@
 #pragma once
 // Augmentation: a picture changed in ways that keep what it shows, anew in every epoch.
 
+#include <span>
+
 #include "autograd/data/picture.h"
 #include "runtime/base/rng.h"
 
@@ -19,5 +21,11 @@ struct Augmentation {
 // the picture.
 void augment(ByteSpan picture, const PictureSize& size, const Augmentation& how, Rng& rng,
              std::span<std::uint8_t> to);
+
+// mixup (Zhang et al., ICLR 2018): a share drawn from Beta(alpha, alpha), alpha > 0, and `count`
+// rows of one size, end to end, each mixed with the one after it (the last with the first): row_i'
+// = share row_i + (1 - share) row_(i + 1). Inputs and targets of a batch are mixed alike.
+double draw_mixup(double alpha, Rng& rng);
+void mix_rows(std::span<float> rows, std::size_t count, double share);
 
 }  // namespace inkling

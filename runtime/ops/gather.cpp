@@ -5,6 +5,9 @@
 //   scatter_add  y = 0; y[o, indices[i...], :] += u[o, i..., :]    du = gather(dy, indices)
 //   scatter      y = x; y[indices[i], :] = u[i, :]  (mode set)     dx = scatter(dy, indices, 0)
 //                  or multiplied into, or the smaller or larger      du = gather(dy, indices)
+//   coalesce_rows  r = the distinct indices, from the front, ascending; v[j] = sum of u[i] where
+//                  indices[i] = r[j]; behind them rows that name none, with zeros. It makes the
+//                  rows of a step, not a part of a loss: no derivative
 //
 // A negative index counts from the end. One that lies outside names no row: gather gives zeros for
 // it, scatters leave it out, so that the first two are adjoint for every index. Rows are visited in
@@ -129,7 +132,7 @@ void scatter_rows(const KernelArgs& args, const Combine& combine) {
   const T* x = args.in[0].as<T>();
   const T* u = args.in[2].as<T>();
   T* y = args.out[0].as<T>();
-  std::copy_n(x, args.out[0].elements(), y);
+  if (x != y) std::copy_n(x, args.out[0].elements(), y);  // else it is written in place
   for (std::int64_t i = 0; i < s.picked; ++i, u += s.inner) {
     const std::int64_t row = ops::row_of(args.in[1], i, s.rows);
     if (row < 0) continue;
@@ -167,12 +170,50 @@ void scatter_derivative(Adjoint& a) {
   if (a.wanted(2)) a.set(2, gather(a.graph, a.cotangent(), a.input(1), 0));
 }
 
+ops::Specs infer_coalesce(std::span<const TensorSpec> in, const Attrs& attrs) {
+  if (in.size() != 2) return ops::refuse(in.size(), " inputs, expected 2");
+  INK_CHECK_OK(expect_indices(in[0]));
+  if (!is_float(in[1].dtype)) return ops::refuse("updates ", in[1], ": expected a float tensor");
+  if (in[0].shape.rank() != 1 || in[1].shape.rank() == 0 || in[1].shape[0] != in[0].shape[0])
+    return ops::refuse("updates ", in[1].shape, " for rows ", in[0].shape,
+                       ", expected [k, ...] for [k]");
+  if (attrs.integer(Attr::kCount) < 1) return ops::refuse(attrs.integer(Attr::kCount), " rows");
+  return std::vector<TensorSpec>{{DType::kI64, in[0].shape}, in[1]};
+}
+
+void coalesce_reference(const KernelArgs& args) {
+  const std::int64_t rows = args.attrs.integer(Attr::kCount), picked = args.in[0].elements();
+  const std::int64_t inner = picked == 0 ? 0 : args.in[1].elements() / picked;
+  auto* named = args.out[0].as<std::int64_t>();
+  for (std::int64_t i = 0; i < picked; ++i) {
+    const std::int64_t row = ops::row_of(args.in[0], i, rows);
+    named[i] = row < 0 ? rows : row;
+  }
+  std::sort(named, named + picked);
+  std::int64_t* end = std::unique(named, std::find(named, named + picked, rows));
+  std::fill(end, named + picked, rows);
+  ops::on_float(args.in[1].spec.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* values = args.out[1].as<T>();
+    std::fill_n(values, picked * inner, T{0});
+    for (std::int64_t i = 0; i < picked; ++i) {
+      const std::int64_t row = ops::row_of(args.in[0], i, rows);
+      if (row < 0) continue;
+      T* to = values + (std::lower_bound(named, end, row) - named) * inner;
+      for (std::int64_t k = 0; k < inner; ++k) to[k] += args.in[1].as<T>()[i * inner + k];
+    }
+  });
+}
+
 }  // namespace
 
 constinit const OpDef gather_def{"gather", infer_gather, gather_reference, gather_derivative};
 constinit const OpDef scatter_add_def{"scatter_add", infer_scatter_add, scatter_add_reference,
                                       scatter_add_derivative};
-constinit const OpDef scatter_def{"scatter", infer_scatter, scatter_reference, scatter_derivative};
+constinit const OpDef scatter_def{"scatter",          infer_scatter, scatter_reference,
+                                  scatter_derivative, false,         true};
+constinit const OpDef coalesce_rows_def{"coalesce_rows", infer_coalesce, coalesce_reference,
+                                        nullptr};
 
 ValueId gather(Graph& g, ValueId x, ValueId indices, std::int64_t axis) {
   return g.append(OpKind::kGather, {x, indices}, {{Attr::kAxis, axis}});
@@ -187,6 +228,11 @@ ValueId scatter_add(Graph& g, ValueId indices, ValueId updates, std::int64_t axi
 ValueId scatter(Graph& g, ValueId x, ValueId indices, ValueId updates, ScatterMode mode) {
   return g.append(OpKind::kScatter, {x, indices, updates},
                   {{Attr::kMode, static_cast<std::int64_t>(mode)}});
+}
+
+CoalescedRows coalesce_rows(Graph& g, ValueId indices, ValueId updates, std::int64_t rows) {
+  const ValueId first = g.append(OpKind::kCoalesceRows, {indices, updates}, {{Attr::kCount, rows}});
+  return {first, Graph::result_of(first, 1)};
 }
 
 }  // namespace inkling

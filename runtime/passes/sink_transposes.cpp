@@ -131,6 +131,9 @@ class Sinker {
       case OpKind::kReshape:
       case OpKind::kSgdStep:
       case OpKind::kAdamStep:
+      case OpKind::kAdagradStep:
+      case OpKind::kRmspropStep:
+      case OpKind::kFtrlStep:
         return false;
       default:
         return op_def(node.op).elementwise && sink_with(node, {});

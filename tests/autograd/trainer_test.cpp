@@ -61,11 +61,18 @@ double train(Trainer& trainer, int steps, double rate) {
 }
 
 TEST(Trainer, LearnsWithEachOptimizer) {
-  Trainer sgd = make_trainer(Sgd{.momentum = 0.9});
-  EXPECT_GT(train(sgd, 1, 0.1), 0.8);
-  EXPECT_LT(train(sgd, 400, 0.1), 0.15);
-  Trainer adam = make_trainer(Adam{});
-  EXPECT_LT(train(adam, 400, 0.02), 0.15);
+  const std::pair<Optimizer, double> rates[] = {{Sgd{}, 0.5},
+                                                {Sgd{.momentum = 0.9}, 0.1},
+                                                {Sgd{.momentum = 0.9, .nesterov = true}, 0.1},
+                                                {Adam{}, 0.02},
+                                                {Adagrad{}, 0.1},
+                                                {RmsProp{}, 0.01},
+                                                {Ftrl{}, 0.1}};
+  for (const auto& [optimizer, rate] : rates) {
+    Trainer trainer = make_trainer(optimizer);
+    EXPECT_GT(train(trainer, 1, rate), 0.8) << optimizer.index();
+    EXPECT_LT(train(trainer, 400, rate), 0.15) << optimizer.index();
+  }
 }
 
 TEST(Trainer, FirstAdamStepMovesEveryTouchedWeightByTheRate) {
@@ -125,7 +132,14 @@ TEST(Trainer, RefusesToTrainWhatIsNotAVariable) {
 }
 
 TEST(Trainer, ARestoredStateGoesOnWithTheSameBits) {
-  for (const Optimizer& optimizer : {Optimizer(Sgd{.momentum = 0.9}), Optimizer(Adam{})}) {
+  const Optimizer optimizers[] = {Sgd{},
+                                  Sgd{.momentum = 0.9},
+                                  Sgd{.momentum = 0.9, .nesterov = true},
+                                  Adam{},
+                                  Adagrad{},
+                                  RmsProp{},
+                                  Ftrl{}};
+  for (const Optimizer& optimizer : optimizers) {
     Trainer whole = make_trainer(optimizer), first = make_trainer(optimizer),
             second = make_trainer(optimizer);
     train(whole, 5, 1e-2);
@@ -157,6 +171,48 @@ TEST(Trainer, ClipsTheGradientsTogether) {
   EXPECT_NEAR(values[0], -3.0 / 13, 1e-6);
   EXPECT_NEAR(values[1], -4.0 / 13, 1e-6);
   EXPECT_NEAR(values[2], -12.0 / 13, 1e-6);
+}
+
+// w . x has the gradient x, whatever w; so after a step of rate one w is -x, clipped.
+TEST(Trainer, ClipsEachElementOfTheGradients) {
+  Graph g;
+  const ValueId w = g.variable("w", Tensor::zeros({DType::kF32, {3}}));
+  const ValueId x = g.input("x", {DType::kF32, {3}});
+  const ValueId loss = sum(g, mul(g, w, x));
+  auto trainer = Trainer::create(std::move(g),
+                                 {.loss = loss, .train = {w}, .optimizer = Sgd{}, .clip_value = 2});
+  ASSERT_TRUE(trainer) << trainer.error().message;
+  const auto input = trainer->input("x")->span<float>();
+  input[0] = 3;
+  input[1] = -5;
+  input[2] = 1;
+  trainer->step(1);
+  EXPECT_EQ(trainer->get_parameters(), (std::vector<float>{-2, 2, -1}));
+}
+
+// The weight goes down by one a step.
+TEST(Trainer, KeepsARunningMeanOfTheWeights) {
+  Graph g;
+  const ValueId w = g.variable("w", Tensor::from<float>({1}, {0}));
+  const ValueId loss = sum(g, w);
+  auto trainer = Trainer::create(std::move(g),
+                                 {.loss = loss, .train = {w}, .optimizer = Sgd{}, .average = 0.5});
+  ASSERT_TRUE(trainer) << trainer.error().message;
+  double mean = 0;
+  for (int step = 1; step <= 12; ++step) {
+    trainer->step(1);
+    const double keep = std::min(0.5, (1.0 + step) / (10.0 + step));
+    mean = keep * mean + (1 - keep) * -step;
+    EXPECT_NEAR(trainer->get_averages()[0], mean, 1e-5);
+    EXPECT_EQ(trainer->get_parameters()[0], -step);
+  }
+  ASSERT_TRUE(trainer->set_parameters(std::vector<float>{7}));
+  EXPECT_EQ(trainer->get_averages()[0], 7);  // begins anew
+  Trainer plain = make_trainer(Sgd{});
+  EXPECT_EQ(plain.get_averages(), plain.get_parameters());
+  Graph wrong;
+  const ValueId v = wrong.variable("v", Tensor::zeros({DType::kF32, {1}}));
+  EXPECT_FALSE(Trainer::create(wrong, {.loss = v, .train = {v}, .average = 1}));
 }
 
 }  // namespace

@@ -92,6 +92,10 @@ constexpr const char* kDerivatives[] = {
     "gru_gradient: back through time",
     "none: only second derivatives of gru would need it",
     "none: made when a plan is made, after differentiation",
+    "none: a step of training is not part of a loss",
+    "none: a step of training is not part of a loss",
+    "none: a step of training is not part of a loss",
+    "none: it makes the rows of a step, which is not part of a loss",
 };
 
 // "no derivative" exactly where the op has none.

@@ -180,6 +180,52 @@ class Train(unittest.TestCase):
         self.good(*arguments, "--memory", limit, "--out", self.at / "tight")
         self.assertEqual(digest(self.at / "roomy" / "model.ink"), digest(self.at / "tight" / "model.ink"))
 
+    def test_every_optimizer_learns_and_goes_on(self):
+        for name, rate in (("sgd", 0.05), ("nesterov", 0.05), ("adagrad", 0.05), ("rmsprop", 0.002), ("ftrl", 0.05)):
+            arguments = ("train", "--data", self.at / "clothes", *NETWORK[:2], "--optimizer", name, "--rate", rate,
+                         "--batch", 16, "--ema", 0.9, "--schedule", "constant")
+            whole = json.loads(self.good(*arguments, "--epochs", 6, "--out", self.at / name, "--json"))
+            self.assertGreater(whole["validation_accuracy"], 0.7, name)
+        halted = self.at / "halted"
+        with subprocess.Popen([INKLING, *map(str, arguments), "--epochs", "6", "--out", str(halted)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not (halted / "checkpoint.bin").exists() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+        self.good(*arguments, "--epochs", 6, "--out", halted, "--resume", "--force")
+        self.assertEqual(digest(self.at / "ftrl" / "model.ink"), digest(halted / "model.ink"))
+
+    def test_a_batch_in_pieces_learns_what_the_whole_batch_learns(self):
+        arguments = ("train", "--data", self.at / "clothes", *NETWORK, "--epochs", 2, "--batch", 16, "--optimizer",
+                     "sgd", "--json")
+        whole = json.loads(self.good(*arguments, "--out", self.at / "unbroken"))
+        pieces = json.loads(self.good(*arguments, "--accumulate", 4, "--out", self.at / "pieces"))
+        self.assertEqual([1, 4], [whole["micro_batches"], pieces["micro_batches"]])
+        self.assertLess(pieces["memory_mb"], whole["memory_mb"])
+        self.assertAlmostEqual(whole["validation_nll"], pieces["validation_nll"], places=4)
+        self.assertIn("divisor", self.bad("train", "--data", self.at / "clothes", *NETWORK, "--batch", 16,
+                                          "--accumulate", 3, "--out", self.at / "never"))
+
+    def test_mixup_and_balance_give_the_same_model_on_any_number_of_threads(self):
+        for how in ("weights", "sampling"):
+            for threads in (1, 2):
+                self.good("train", "--data", self.at / "clothes", *NETWORK, "--epochs", 2, "--mixup", 0.4, "--balance",
+                          how, "--clip-value", 0.5, "--threads", threads, "--out", self.at / f"{how}{threads}")
+            self.assertEqual(digest(self.at / f"{how}1" / "model.ink"), digest(self.at / f"{how}2" / "model.ink"))
+        self.assertNotEqual(digest(self.at / "weights1" / "model.ink"), digest(self.at / "sampling1" / "model.ink"))
+
+    def test_a_rare_class_is_found_when_classes_are_balanced(self):
+        pictures(self.at / "rare", {1: "trouser"}, 120)
+        pictures(self.at / "rare", {3: "dress"}, 6)
+        pictures(self.at / "even", {1: "trouser", 3: "dress"}, 60, offset=200)
+        arguments = ("train", "--data", self.at / "rare", *NETWORK[:2], "--rate", 0.001, "--epochs", 4, "--batch", 16,
+                     "--validation", 0, "--test-data", self.at / "even", "--json")
+        found = {how: json.loads(self.good(*arguments, "--balance", how, "--out", self.at / f"rare-{how}"))
+                 ["test_accuracy"] for how in ("none", "weights", "sampling")}
+        self.assertGreater(found["weights"], found["none"])
+        self.assertGreater(found["sampling"], found["none"])
+
     def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(self):
         out = self.at / "full"
 

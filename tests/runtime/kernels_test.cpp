@@ -210,11 +210,43 @@ void add_elementwise(std::vector<Case>& cases) {
              return g.append(op, {in(g, shape), safe(g, in(g, shape.with(shape.rank() - 1, 1)))});
            }});
     }
-    cases.push_back({concat("sgd", shape), [=](Graph& g) {
-                       return sgd_step(g, in(g, shape), in(g, shape), in(g, shape), in(g, {}), 0.9,
-                                       0.01)
-                           .weights;
+    for (const double momentum : {0.0, 0.9}) {
+      for (const bool nesterov : {false, true}) {
+        cases.push_back({concat("sgd", shape, momentum, nesterov), [=](Graph& g) {
+                           const SgdStep next =
+                               sgd_step(g, in(g, shape), in(g, shape), in(g, shape), in(g, {}),
+                                        momentum, 0.01, nesterov);
+                           return add(g, next.weights, next.velocity);
+                         }});
+      }
+    }
+    cases.push_back(
+        {concat("sgd_plain", shape), [=](Graph& g) {
+           return sgd_step(g, in(g, shape), in(g, shape), kNoValue, in(g, {}), 0, 0.01).weights;
+         }});
+    const auto squares = [=](Graph& g) {
+      const ValueId x = in(g, shape);
+      return mul(g, x, x);
+    };
+    cases.push_back({concat("adagrad", shape), [=](Graph& g) {
+                       const ScaledStep next = adagrad_step(g, in(g, shape), in(g, shape),
+                                                            squares(g), in(g, {}), 1e-3, 0.01);
+                       return add(g, next.weights, next.squares);
                      }});
+    cases.push_back({concat("rmsprop", shape), [=](Graph& g) {
+                       const ScaledStep next = rmsprop_step(g, in(g, shape), in(g, shape),
+                                                            squares(g), in(g, {}), 0.9, 1e-3, 0.01);
+                       return add(g, next.weights, next.squares);
+                     }});
+    // Below a rate of zero nothing happens.
+    for (const double offset : {-3.0, 3.0}) {
+      cases.push_back({concat("ftrl", shape, offset), [=](Graph& g) {
+                         const ValueId sums = in(g, shape), rate = shift(g, in(g, {}), offset);
+                         const FtrlStep next = ftrl_step(g, in(g, shape), in(g, shape), sums,
+                                                         squares(g), rate, 0.5, 0.1, 0.2);
+                         return add(g, next.weights, add(g, next.sums, next.squares));
+                       }});
+    }
     cases.push_back({concat("adam", shape), [=](Graph& g) {
                        const ValueId square = mul(g, in(g, shape), in(g, shape));
                        return adam_step(g, in(g, shape), in(g, shape), in(g, shape),
@@ -288,6 +320,16 @@ void add_others(std::vector<Case>& cases) {
                        const ValueId indices =
                            g.constant(Tensor::from<std::int64_t>({2, 3}, {0, 4, -1, 3, 99, -5}));
                        return gather(g, in(g, {5, 6, 7}), indices, axis);
+                     }});
+  }
+  // Rows named twice and more, from the end, and from outside.
+  for (const std::int64_t inner : {1, 7, 64}) {
+    cases.push_back({concat("coalesce_rows", inner), [=](Graph& g) {
+                       const std::vector<std::int64_t> named = {3, 8, -1, 3, 99, 0, 8, 3, -9, -10};
+                       const ValueId indices = g.constant(Tensor::from<std::int64_t>({10}, named));
+                       const CoalescedRows once = coalesce_rows(g, indices, in(g, {10, inner}), 9);
+                       const ValueId rows = cast(g, once.rows, DType::kF32);
+                       return add(g, once.values, reshape(g, rows, {10, 1}));
                      }});
   }
   for (const std::int64_t stride : {1, 2}) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "runtime/ops.h"
 #include "tests/runtime/support.h"
@@ -214,6 +215,57 @@ TEST(AdamStep, FollowsAlgorithmOne) {
   EXPECT_NEAR(results[0][0], m, 1e-7);
   EXPECT_NEAR(results[1][0], v, 1e-7);
   EXPECT_NEAR(results[2][0], w, 1e-6);
+}
+
+TEST(CoalesceRows, AddsUpWhatGoesToOneRow) {
+  Graph g;
+  const ValueId indices = g.constant(Tensor::from<std::int64_t>({5}, {2, -3, 7, 2, -1}));
+  const ValueId updates =
+      g.constant(Tensor::from<float>({5, 2}, {1, 2, 3, 4, 5, 6, 10, 20, 100, 200}));
+  const CoalescedRows once = coalesce_rows(g, indices, updates, 3);  // 7 is no row
+  g.output("rows", cast(g, once.rows, DType::kF32));
+  g.output("values", once.values);
+  for (const bool reference : {true, false}) {
+    const auto results = test::run(g, {.optimize = false, .reference_only = reference}, 0);
+    EXPECT_EQ(results[0], (std::vector<float>{0, 2, 3, 3, 3}));
+    EXPECT_EQ(results[1], (std::vector<float>{3, 4, 111, 222, 0, 0, 0, 0, 0, 0}));
+  }
+}
+
+// The variable is written where it lies: nothing of its size is in the arena.
+TEST(Scatter, UpdatesAVariableInPlace) {
+  Graph g;
+  const ValueId table = g.variable("table", Tensor::zeros({DType::kF32, {1000, 4}}));
+  const ValueId rows = g.input("rows", {DType::kI64, {2}});
+  const ValueId read = gather(g, table, rows, 0);
+  g.update(table, scatter(g, table, rows, shift(g, read, 1)));
+  auto session = Session::create(g);
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_LT(session->arena_bytes(), 1000u);
+  session->input("rows")->span<std::int64_t>()[0] = 5;
+  session->input("rows")->span<std::int64_t>()[1] = -1;
+  session->run();
+  session->run();
+  const auto values = session->variable("table")->span<float>();
+  EXPECT_EQ(values[5 * 4], 2);
+  EXPECT_EQ(values[999 * 4 + 3], 2);
+  EXPECT_EQ(std::accumulate(values.begin(), values.end(), 0.0f), 16);
+}
+
+// Where the old value is read later it must not be overwritten.
+TEST(Scatter, LeavesAVariableAloneThatIsReadLater) {
+  Graph g;
+  const ValueId table = g.variable("table", Tensor::zeros({DType::kF32, {10, 4}}));
+  const ValueId rows = g.constant(Tensor::from<std::int64_t>({1}, {5}));
+  const ValueId ones = g.constant(Tensor::from<float>({1, 4}, {1, 1, 1, 1}));
+  g.update(table, scatter(g, table, rows, ones));
+  g.output("before", sum(g, table));
+  auto session = Session::create(g);
+  ASSERT_TRUE(session) << session.error().message;
+  session->run();
+  EXPECT_EQ(*session->output("before")->as<float>(), 0);
+  session->run();
+  EXPECT_EQ(*session->output("before")->as<float>(), 4);
 }
 
 }  // namespace

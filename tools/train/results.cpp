@@ -47,6 +47,7 @@ Json estimate_json(const TrainSettings& s, const TrainPlan& plan, const TrainEst
           {"trained_parameters", e.trained_parameters},
           {"memory_mb", megabytes(e.memory_bytes)},
           {"recomputed_segments", e.segments - 1},
+          {"micro_batches", e.pieces},
           {concat("train_", plan.sets.train.noun()), plan.train_rows.size()},
           {concat("validation_", plan.sets.train.noun()), plan.validation_rows.size()},
           {"steps", e.steps}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/data/augmentation.h"
+#include "autograd/data/balance.h"
 #include "autograd/data/split.h"
 #include "autograd/feature_cache.h"
 #include "autograd/schedule.h"
@@ -27,6 +28,14 @@ constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
 
 Augmentation augmentation_of(const TrainSettings& s) {
   return {.flip = s.flip, .shift = s.shift, .color = s.color, .cutout = s.cutout};
+}
+
+Optimizer optimizer_of(const TrainSettings& s) {
+  if (s.optimizer == "adagrad") return Adagrad{.weight_decay = s.weight_decay};
+  if (s.optimizer == "rmsprop") return RmsProp{.weight_decay = s.weight_decay};
+  if (s.optimizer == "ftrl") return Ftrl{.l1 = s.l1, .l2 = s.weight_decay};
+  if (s.optimizer == "adam") return Adam{.weight_decay = s.weight_decay};
+  return Sgd{s.momentum, s.weight_decay, s.optimizer == "nesterov"};
 }
 
 std::size_t numbers_in(const Graph& graph) {
@@ -175,6 +184,23 @@ Result<std::size_t> trainer_budget(const TrainSettings& s, const TrainingGraph& 
               beside / 1'000'000, " MB, --memory allows ", s.memory_mb);
 }
 
+Result<TrainingGraph> piece_of(const Graph& base, std::size_t rows, const FineTuneSpec& spec) {
+  return training_graph(base, static_cast<std::int64_t>(rows), spec);
+}
+
+Result<Trainer> make_trainer(const TrainSettings& s, TrainingGraph training, std::size_t pieces,
+                             std::size_t budget) {
+  return Trainer::create(std::move(training.graph), {.loss = training.loss,
+                                                     .train = training.train,
+                                                     .optimizer = optimizer_of(s),
+                                                     .clip_value = s.clip_value,
+                                                     .clip_norm = s.clip_norm,
+                                                     .average = s.ema,
+                                                     .pieces = pieces,
+                                                     .memory_budget_bytes = budget,
+                                                     .plan = {.threads = s.threads}});
+}
+
 class Run {
  public:
   static Result<Run> create(const TrainSettings& s, const TrainPlan& plan) {
@@ -184,33 +210,35 @@ class Run {
         .train = plan.caches_features ? TrainChoice{} : plan.choice,
         .seed = s.seed};
     const std::size_t batch = std::min(s.batch, plan.train_rows.size());
-    INK_TRY(TrainingGraph training,
-            training_graph(rows.base, static_cast<std::int64_t>(batch), spec));
+    if (batch % s.accumulate != 0) {
+      return fail(ErrorCode::kInvalidArgument, "--accumulate: ", s.accumulate,
+                  " pieces of a batch of ", batch, ", expected a divisor");
+    }
+    std::size_t pieces = s.accumulate;
+    INK_TRY(TrainingGraph training, piece_of(rows.base, batch / pieces, spec));
     INK_TRY(const std::size_t budget, trainer_budget(s, training));
-    const Optimizer optimizer =
-        s.optimizer == "sgd"
-            ? Optimizer(Sgd{.momentum = s.momentum, .weight_decay = s.weight_decay})
-            : Optimizer(Adam{.weight_decay = s.weight_decay});
-    auto trainer = Trainer::create(std::move(training.graph), {.loss = training.loss,
-                                                               .train = training.train,
-                                                               .optimizer = optimizer,
-                                                               .clip_norm = s.clip_norm,
-                                                               .memory_budget_bytes = budget,
-                                                               .plan = {.threads = s.threads}});
+    auto trainer = make_trainer(s, std::move(training), pieces, budget);
+    // The fewest pieces that fit.
+    while (!trainer && trainer.error().code == ErrorCode::kResourceLimit && pieces < batch) {
+      do ++pieces;
+      while (batch % pieces != 0);
+      INK_TRY(TrainingGraph piece, piece_of(rows.base, batch / pieces, spec));
+      trainer = make_trainer(s, std::move(piece), pieces, budget);
+    }
     if (!trainer && trainer.error().code == ErrorCode::kResourceLimit) {
       return fail(ErrorCode::kResourceLimit, "train: a batch of ", batch, ": ",
-                  trainer.error().message,
-                  ": raise --memory, lower --batch or train less of the base");
+                  trainer.error().message, ": raise --memory or train less of the base");
     }
     INK_TRY(Trainer made, std::move(trainer));
-    return Run(s, plan, std::move(rows), spec, batch, std::move(made));
+    return Run(s, plan, std::move(rows), spec, batch, pieces, std::move(made));
   }
 
   TrainEstimate estimate() const {
     return {.trained_parameters = trainer_.parameter_count(),
             .memory_bytes = trainer_.memory_bytes(),
             .steps = steps_per_epoch() * settings_->epochs,
-            .segments = trainer_.segments()};
+            .segments = trainer_.segments(),
+            .pieces = pieces_};
   }
   std::size_t steps_per_epoch() const { return plan_->train_rows.size() / batch_; }
   Trainer& trainer() { return trainer_; }
@@ -221,19 +249,26 @@ class Run {
     INK_TRY(const TensorView targets, trainer_.input("targets"));
     const auto classes = static_cast<std::size_t>(spec_.classes);
     const auto even = static_cast<float>(settings_->label_smoothing / static_cast<double>(classes));
-    std::fill(targets.span<float>().begin(), targets.span<float>().end(), even);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows_.fill(rows[i], epoch, inputs.span<float>().subspan(i * rows_.row_size, rows_.row_size));
-      targets.span<float>()[i * classes + plan_->sets.train.rows().labels[rows[i]]] +=
-          static_cast<float>(1 - settings_->label_smoothing);
+      const std::uint32_t label = plan_->sets.train.rows().labels[rows[i]];
+      const auto weight = static_cast<float>(weights_[label]);
+      const auto of_row = targets.span<float>().subspan(i * classes, classes);
+      std::fill(of_row.begin(), of_row.end(), weight * even);
+      of_row[label] += weight * static_cast<float>(1 - settings_->label_smoothing);
+    }
+    if (settings_->mixup > 0) {
+      Rng rng(settings_->seed, concat("mixup/", rows[0]), epoch);
+      const double share = draw_mixup(settings_->mixup, rng);
+      mix_rows(inputs.span<float>().first(rows.size() * rows_.row_size), rows.size(), share);
+      mix_rows(targets.span<float>().first(rows.size() * classes), rows.size(), share);
     }
     return {};
   }
 
   // The mean loss of an epoch.
   Result<double> train_epoch(std::size_t epoch, const std::function<void(std::size_t)>& on_step) {
-    std::vector<std::size_t> order = plan_->train_rows;
-    Rng(settings_->seed, "shuffle", epoch).shuffle(order);
+    const std::vector<std::size_t> order = order_of(epoch);
     const std::size_t steps = steps_per_epoch();
     INK_TRY(const auto shape, parse_schedule(settings_->schedule));
     const Schedule schedule{shape, settings_->rate, settings_->warmup};
@@ -274,7 +309,7 @@ class Run {
 
   // Of rows of the training set, with the trainer's weights as they are.
   Result<Evaluation> validate(std::span<const std::size_t> rows) const {
-    const auto parameters = trainer_.get_parameters();
+    const auto parameters = trainer_.get_averages();
     INK_TRY(const Graph graph, trained_graph(rows_.base, spec_, values(parameters)));
     const std::size_t batch = settings_->memory_mb > 0 ? 1 : std::min(batch_, rows.size());
     const auto batched = with_batch(graph, static_cast<std::int64_t>(batch));
@@ -300,13 +335,38 @@ class Run {
 
  private:
   Run(const TrainSettings& s, const TrainPlan& plan, Rows rows, FineTuneSpec spec,
-      std::size_t batch, Trainer trainer)
+      std::size_t batch, std::size_t pieces, Trainer trainer)
       : settings_(&s),
         plan_(&plan),
         rows_(std::move(rows)),
         spec_(spec),
         batch_(batch),
-        trainer_(std::move(trainer)) {}
+        pieces_(pieces),
+        trainer_(std::move(trainer)) {
+    const auto classes = static_cast<std::size_t>(spec_.classes);
+    weights_ = s.balance == "weights" ? class_weights(train_labels(), classes)
+                                      : std::vector<double>(classes, 1.0);
+  }
+
+  std::vector<std::uint32_t> train_labels() const {
+    std::vector<std::uint32_t> labels;
+    for (const std::size_t row : plan_->train_rows)
+      labels.push_back(plan_->sets.train.rows().labels[row]);
+    return labels;
+  }
+
+  // The rows of an epoch in the order in which they are learnt from.
+  std::vector<std::size_t> order_of(std::size_t epoch) const {
+    std::vector<std::size_t> order = plan_->train_rows;
+    if (settings_->balance == "sampling") {
+      order.clear();
+      for (const std::size_t i : balanced_rows(train_labels(), settings_->seed, epoch))
+        order.push_back(plan_->train_rows[i]);
+    } else {
+      Rng(settings_->seed, "shuffle", epoch).shuffle(order);
+    }
+    return order;
+  }
 
   void fill_plain(std::size_t row, std::span<float> to) const {
     if (plan_->caches_features) {
@@ -321,7 +381,8 @@ class Run {
   const TrainPlan* plan_;
   Rows rows_;
   FineTuneSpec spec_;
-  std::size_t batch_;
+  std::size_t batch_, pieces_;
+  std::vector<double> weights_;  // of classes
   Trainer trainer_;
 };
 
@@ -443,7 +504,7 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
     progress.history.push_back(record);
     if (best) {
       progress.best_epoch = epoch;
-      progress.best_parameters = run.trainer().get_parameters();
+      progress.best_parameters = run.trainer().get_averages();
     }
     progress.state = run.trainer().save_state();
     INK_CHECK_OK(write_file(settings.out / "checkpoint.bin", encode_checkpoint(progress)));

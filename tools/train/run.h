@@ -31,6 +31,7 @@ Result<TrainPlan> plan_training(const TrainSettings& settings);
 struct TrainEstimate {
   std::size_t trained_parameters = 0, memory_bytes = 0, steps = 0;
   std::size_t segments = 1;  // more: activations are computed again, segment by segment
+  std::size_t pieces = 1;    // of a batch, one after the other
   double step_seconds = 0;   // measured; 0 unless asked for
 };
 

@@ -30,14 +30,16 @@ struct TrainSettings {
   std::array<double, 3> mean = {0.5, 0.5, 0.5}, std = {0.5, 0.5, 0.5};
   bool flip = false;
   std::size_t shift = 0, cutout = 0;
-  double color = 0;
+  double color = 0, mixup = 0;
+  std::string balance = "none";
 
   // How.
   std::size_t epochs = 10, batch = 32, patience = 0;  // patience 0: never stop early
   std::string optimizer = "adam", schedule = "cosine";
-  double rate = 1e-3, warmup = 0, momentum = 0.9, weight_decay = 0, clip_norm = 0,
-         label_smoothing = 0;
-  std::size_t memory_mb = 0;  // of the whole process; 0: no limit
+  double rate = 1e-3, warmup = 0, momentum = 0.9, weight_decay = 0, l1 = 0, clip_norm = 0,
+         clip_value = 0, label_smoothing = 0, ema = 0;
+  std::size_t accumulate = 1;  // pieces of a batch
+  std::size_t memory_mb = 0;   // of the whole process; 0: no limit
   std::uint64_t seed = 1;
   unsigned threads = 2;
 

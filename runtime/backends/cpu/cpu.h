@@ -11,6 +11,7 @@
 
 namespace inkling::cpu {
 
+std::span<const Kernel> coalesce_kernels();
 std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> depthwise_weight_gradient_kernels();
 std::span<const Kernel> depthwise_kernels();
@@ -18,6 +19,7 @@ std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> expanded_depthwise_kernels();
 std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> movement_kernels();
+std::span<const Kernel> optimizer_step_kernels();
 std::span<const Kernel> planar_convolution_kernels();
 std::span<const Kernel> pooling_kernels();
 std::span<const Kernel> recurrent_kernels();

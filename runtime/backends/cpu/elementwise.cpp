@@ -2,7 +2,6 @@
 // or is one that repeats.
 
 #include <array>
-#include <cmath>
 
 #include "runtime/backends/cpu/cpu.h"
 
@@ -15,11 +14,6 @@ struct Operand {
   std::int64_t row;
   bool one;
 };
-// The numbers of one Adam step; this file is compiled once an instruction set, the struct only
-// once.
-struct AdamRates {
-  float b1, b2, epsilon, decay, rate, m_scale, v_scale;
-};
 }  // namespace inkling::cpu
 #endif
 
@@ -29,6 +23,7 @@ struct AdamRates {
 #include <hwy/highway.h>
 
 #include "runtime/backends/cpu/bounded-inl.h"
+#include "runtime/backends/cpu/lanes-inl.h"
 
 #include <hwy/contrib/math/math-inl.h>
 
@@ -38,25 +33,6 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-constexpr hn::ScalableTag<float> kTag;
-
-// count is a full vector, or what is left of the data.
-HWY_INLINE hn::Vec<decltype(kTag)> load_some(const float* p, std::int64_t count) {
-  if (count == static_cast<std::int64_t>(hn::Lanes(kTag))) return hn::LoadU(kTag, p);
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)] = {};
-  std::copy_n(p, count, lanes);
-  return hn::Load(kTag, lanes);
-}
-
-HWY_INLINE void store_some(hn::Vec<decltype(kTag)> v, float* p, std::int64_t count) {
-  if (count == static_cast<std::int64_t>(hn::Lanes(kTag))) {
-    hn::StoreU(v, kTag, p);
-    return;
-  }
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(v, kTag, lanes);
-  std::copy_n(lanes, count, p);
-}
 
 template <typename F>
 HWY_INLINE void map(const float* x, float* y, std::int64_t n, const F& f) {
@@ -80,8 +56,6 @@ HWY_INLINE void zip(Operand a, Operand b, float* y, std::int64_t rows, std::int6
     }
   }
 }
-
-using V = hn::Vec<decltype(kTag)>;
 
 // Highway's approximations hold inside a range only; outside it and for NaN these give what the
 // function gives.
@@ -156,40 +130,6 @@ void clamp_gradient_all(const float* x, const float* dy, float low, float high, 
   });
 }
 
-void sgd_all(const float* w, const float* g, const float* v, float rate, float momentum,
-             float decay, float* w_out, float* v_out, std::int64_t n) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
-  const auto mu = hn::Set(kTag, momentum), lambda = hn::Set(kTag, decay), eta = hn::Set(kTag, rate);
-  for (std::int64_t i = 0; i < n; i += lanes) {
-    const std::int64_t count = std::min(lanes, n - i);
-    const auto weights = load_some(w + i, count);
-    const auto velocity = hn::MulAdd(mu, load_some(v + i, count),
-                                     hn::MulAdd(lambda, weights, load_some(g + i, count)));
-    store_some(hn::NegMulAdd(eta, velocity, weights), w_out + i, count);
-    store_some(velocity, v_out + i, count);
-  }
-}
-
-void adam_all(const float* w, const float* g, const float* m, const float* v, const AdamRates& r,
-              float* w_out, float* m_out, float* v_out, std::int64_t n) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(kTag));
-  const auto set = [](float x) { return hn::Set(kTag, x); };
-  for (std::int64_t i = 0; i < n; i += lanes) {
-    const std::int64_t count = std::min(lanes, n - i);
-    const auto weights = load_some(w + i, count), gradient = load_some(g + i, count);
-    const auto first =
-        hn::MulAdd(set(r.b1), load_some(m + i, count), hn::Mul(set(1 - r.b1), gradient));
-    const auto second = hn::MulAdd(set(r.b2), load_some(v + i, count),
-                                   hn::Mul(set(1 - r.b2), hn::Mul(gradient, gradient)));
-    const auto scale = hn::Add(hn::Sqrt(hn::Mul(second, set(r.v_scale))), set(r.epsilon));
-    const auto move =
-        hn::MulAdd(set(r.decay), weights, hn::Div(hn::Mul(first, set(r.m_scale)), scale));
-    store_some(hn::NegMulAdd(set(r.rate), move, weights), w_out + i, count);
-    store_some(first, m_out + i, count);
-    store_some(second, v_out + i, count);
-  }
-}
-
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace inkling::cpu
@@ -202,8 +142,6 @@ HWY_EXPORT(unary);
 HWY_EXPORT(binary_rows);
 HWY_EXPORT(clamp_all);
 HWY_EXPORT(clamp_gradient_all);
-HWY_EXPORT(sgd_all);
-HWY_EXPORT(adam_all);
 
 namespace {
 
@@ -327,35 +265,6 @@ void run_clamp_gradient(const KernelArgs& args) {
   });
 }
 
-void run_sgd(const KernelArgs& args) {
-  const float rate = *args.in[3].as<float>();
-  const float momentum = bound(args, Attr::kMomentum, 0),
-              decay = bound(args, Attr::kWeightDecay, 0);
-  chunks(args, args.out[0].elements(), 1.0, [&](std::int64_t i, std::int64_t n) {
-    HWY_DYNAMIC_DISPATCH(sgd_all)
-    (args.in[0].as<float>() + i, args.in[1].as<float>() + i, args.in[2].as<float>() + i, rate,
-     momentum, decay, args.out[0].as<float>() + i, args.out[1].as<float>() + i, n);
-  });
-}
-
-void run_adam(const KernelArgs& args) {
-  const float b1 = bound(args, Attr::kBeta1, 0), b2 = bound(args, Attr::kBeta2, 0),
-              step = *args.in[5].as<float>();
-  const AdamRates rates{b1,
-                        b2,
-                        bound(args, Attr::kEpsilon, 0),
-                        bound(args, Attr::kWeightDecay, 0),
-                        *args.in[4].as<float>(),
-                        1.0f / (1.0f - std::pow(b1, step)),
-                        1.0f / (1.0f - std::pow(b2, step))};
-  chunks(args, args.out[0].elements(), 3.0, [&](std::int64_t i, std::int64_t n) {
-    HWY_DYNAMIC_DISPATCH(adam_all)
-    (args.in[0].as<float>() + i, args.in[1].as<float>() + i, args.in[2].as<float>() + i,
-     args.in[3].as<float>() + i, rates, args.out[0].as<float>() + i, args.out[1].as<float>() + i,
-     args.out[2].as<float>() + i, n);
-  });
-}
-
 double cost(const NodeSpec& node) {
   return simple_seconds(static_cast<double>(node.out[0].shape.elements()) / 4);
 }
@@ -390,16 +299,6 @@ constexpr Kernel kRows[] = {
      .accepts = all_f32,
      .cost = cost,
      .run = run_clamp_gradient},
-    {.op = OpKind::kSgdStep,
-     .name = "sgd_step_simd",
-     .accepts = all_f32,
-     .cost = cost,
-     .run = run_sgd},
-    {.op = OpKind::kAdamStep,
-     .name = "adam_step_simd",
-     .accepts = all_f32,
-     .cost = cost,
-     .run = run_adam},
 };
 
 }  // namespace
