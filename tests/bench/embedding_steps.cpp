@@ -35,7 +35,7 @@ Result<Trainer> make_trainer(std::int64_t items, std::int64_t width, const Optim
   const ValueId fit = mul(g, matmul(g, taste, w), gather(g, table, item, 0));
   const ValueId loss = sigmoid_cross_entropy(g, sum_to(g, fit, {kBatch, 1}), answer);
   return Trainer::create(
-      std::move(g), {.loss = loss, .train = {table, w}, .optimizer = optimizer, .lazy_rows = rows});
+      std::move(g), {.loss = loss, .train = {table, w}, .optimizer = optimizer, .lazy_rows = lazy});
 }
 
 Result<double> step_ms(Trainer& trainer, std::int64_t items, int steps) {
