@@ -69,7 +69,7 @@ Result<void> measure(std::int64_t items, std::int64_t width) {
   for (const auto& [name, optimizer] : optimizers) {
     for (const bool rows : {true, false}) {
       INK_TRY(Trainer trainer, make_trainer(items, width, optimizer, rows));
-      INK_TRY(const double ms, step_ms(trainer, items, rows ? 200 : 21));
+      INK_TRY(const double ms, step_ms(trainer, items, rows ? 201 : 11));
       std::cout << name << (rows ? " rows " : " whole ") << ms << " ms "
                 << trainer.memory_bytes() / 1'000'000 << " MB\n";
     }
