@@ -5,9 +5,10 @@
 //   a 64 [0..1]   b 64 [1..2]   c 128 [2..4]   d 64 [4..5]
 // a and c never meet, so c may start where a was; the arena is 192 bytes and not 320.
 //
-// The placement is greedy: the largest first, each at the lowest offset where it meets no tensor
-// that is alive at the same time (Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net
-// Inference", 2020, greedy by size).
+// The placement is greedy: each tensor at the lowest offset where it meets none that is alive at
+// the same time, the largest first, or, where that gives less, those of the fullest steps first
+// (Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, greedy by
+// size and by breadth).
 
 #include <cstddef>
 #include <span>

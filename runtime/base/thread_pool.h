@@ -1,9 +1,10 @@
 #pragma once
 // ThreadPool: a fixed crew that helps one caller with a loop.
 //
-// Chunks are claimed one by one, each of the crew its own part first: a preempted worker owns no work that
-// the others wait for beyond the chunk in its hands; workers spin briefly, then sleep. The caller
-// works too: a pool of n threads starts n - 1 workers, and a pool of one runs everything in place.
+// Chunks are claimed one by one, each of the crew its own part first: a preempted worker owns no
+// work that the others wait for beyond the chunk in its hands; workers spin briefly, then sleep.
+// The caller works too: a pool of n threads starts n - 1 workers, and a pool of one runs everything
+// in place.
 //
 // Chunk borders depend on the loop alone, never on the thread count: a kernel whose chunks write
 // disjoint outputs gives the same bits on any number of threads.

@@ -28,8 +28,8 @@ Result<Graph> sink_transposes(const Graph& graph);
 // constant weights and bias of the linear op (matmul, conv2d, depthwise_conv2d) before them.
 Result<Graph> fold_scales(const Graph& graph);
 
-// Multiplies the parts of a concatenation one by one with their rows of constant weights, where some
-// of them repeat smaller values.
+// Multiplies the parts of a concatenation one by one with their rows of constant weights, where
+// some of them repeat smaller values.
 Result<Graph> distribute(const Graph& graph);
 
 // Lets elementwise ops repeat their operands themselves, and takes biases and clamps into the
