@@ -89,6 +89,12 @@ void add_data(CLI::App& app, TrainSettings& s) {
       ->required();
   app.add_option("--test-data", s.test_data, "The same, to measure on once at the end")
       ->type_name("PATH");
+  app.add_option("--data-memory", s.data_memory_mb,
+                 "Most that pictures of files may take decoded, and a quarter of --memory at most: "
+                 "the others are decoded again when they are used")
+      ->type_name("MB")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   app.add_option("--size", s.size, "Side of the pictures of a network")->type_name("PIXELS");
   app.add_option("--per-class", s.per_class, "Learn from so many pictures of each class only")
       ->type_name("N");

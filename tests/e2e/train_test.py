@@ -200,10 +200,22 @@ class Train(unittest.TestCase):
         self.assertEqual(digest(self.at / "threads1" / "model.ink"),
                          digest(self.at / "threads2" / "model.ink"))
 
+    def test_pictures_that_are_not_kept_give_the_same_model(self):
+        models = set()
+        for memory, threads in ((1, 1), (0, 1), (0, 2)):
+            out = self.at / f"streamed{memory}{threads}"
+            summary = json.loads(self.good(
+                "train", "--data", self.at / "clothes", *NETWORK, "--epochs", 2, "--flip", "--data-memory", memory,
+                "--threads", threads, "--out", out, "--json"))
+            self.assertEqual(0 if memory else 180, summary["streamed_pictures"])
+            models.add(digest(out / "model.ink"))
+        self.assertEqual(1, len(models))
+
     def test_a_killed_run_goes_on_to_the_same_model(self):
         arguments = ["train", "--data", self.at / "clothes", *NETWORK, "--epochs", "40", "--flip"]
         self.good(*arguments, "--out", self.at / "whole")
         killed = self.at / "killed"
+        arguments += ["--data-memory", "0"]  # nor does it matter which pictures are kept
         with subprocess.Popen([INKLING, *map(str, arguments), "--out", str(killed)],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 60
