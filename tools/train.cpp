@@ -121,7 +121,10 @@ void add_table(CLI::App& app, TrainSettings& s) {
   app.add_option("--label", s.label, "Column of a table that says the class")
       ->type_name("COLUMN")
       ->capture_default_str();
-  app.add_option("--group", s.group, "Column of a table whose values are never split between sides")
+  app.add_option(
+         "--group", s.group,
+         "Column of a table whose values are never split between sides; of pictures prefix:N, "
+         "the first N characters of file names")
       ->type_name("COLUMN");
   app.add_option("--ignore", s.ignore, "Columns of a table to leave out")->type_name("COLUMN...");
   app.add_option("--table", s.table, "Table of a SQLite file, where it has several")

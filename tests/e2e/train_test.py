@@ -265,6 +265,21 @@ class Train(unittest.TestCase):
         for a, b in zip(ours, json.loads(theirs.stdout)[0], strict=True):
             self.assertAlmostEqual(a, b, places=5)
 
+    def test_pictures_with_names_that_begin_alike_are_not_split(self):
+        pictures(self.at / "people", {1: "trouser", 7: "sneaker"}, 20)
+        for folder in (self.at / "people").iterdir():
+            for i, file in enumerate(sorted(folder.iterdir())):
+                file.rename(folder / f"{folder.name[0]}{i // 10}-{i}.png")
+        arguments = ("train", "--data", self.at / "people", *NETWORK, "--out", self.at / "people-run")
+        for group, held_back in ((), 4), (("--group", "prefix:2"), 20):
+            said = json.loads(self.good(*arguments, *group, "--explain", "--json"))
+            self.assertEqual(held_back, said["validation_pictures"])
+        self.assertIn("prefix:N", self.bad(*arguments, "--group", "person"))
+        self.assertIn("shorter", self.bad(*arguments, "--group", "prefix:40"))
+        label_file = self.at / "people" / "labels.csv"
+        label_file.write_text("file,label,group\ntrouser/t0-0.png,a,x\nsneaker/s0-0.png,b,y\n")
+        self.assertIn("already", self.bad("train", "--data", label_file, *NETWORK, "--group", "prefix:2"))
+
     def test_a_corrupt_picture_is_named_and_skipped(self):
         pictures(self.at / "partly", {1: "trouser", 7: "sneaker"}, 10)
         broken = self.at / "partly" / "sneaker" / "broken.png"

@@ -75,6 +75,7 @@ Result<void> plan_pictures(const TrainSettings& s, TrainPlan& plan) {
     source.size = plan.input.picture->size;
     INK_TRY(sets, read_picture_sets(source));
   }
+  if (!s.group.empty()) INK_CHECK_OK(group_pictures(sets.train, s.group));
   plan.sets.train.set = std::move(sets.train);
   if (sets.test) plan.sets.test = Examples{std::move(*sets.test)};
   if (s.test_data.empty()) return {};
