@@ -21,8 +21,9 @@ Result<Tensor> compute_features(Session& base, std::string_view input, std::stri
       {DType::kF32, Shape{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(out_row)}});
   for (std::size_t first = 0; first < rows; first += batch) {
     const std::size_t count = std::min(batch, rows - first);
-    for (std::size_t i = 0; i < count; ++i)
-      fill(first + i, in.span<float>().subspan(i * in_row, in_row));
+    for (std::size_t i = 0; i < count; ++i) {
+      INK_CHECK_OK(fill(first + i, in.span<float>().subspan(i * in_row, in_row)));
+    }
     base.run();
     std::copy_n(
         out.as<float>(), count * out_row,

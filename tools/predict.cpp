@@ -57,6 +57,7 @@ Result<Seen> see_pictures(const PredictSpec& spec, const Classifier& classifier)
                                   classifier, pictures.size(),
                                   [&](std::size_t row, std::span<float> to) {
                                     classifier.input.picture->fill(pictures[row].pixels, to);
+                                    return Result<void>();
                                   },
                                   spec.threads));
   return seen;

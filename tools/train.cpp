@@ -89,6 +89,12 @@ void add_data(CLI::App& app, TrainSettings& s) {
       ->required();
   app.add_option("--test-data", s.test_data, "The same, to measure on once at the end")
       ->type_name("PATH");
+  app.add_option("--data-memory", s.data_memory_mb,
+                 "Most that pictures of files may take decoded, and a quarter of --memory at most: "
+                 "the others are decoded again when they are used")
+      ->type_name("MB")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   app.add_option("--size", s.size, "Side of the pictures of a network")->type_name("PIXELS");
   app.add_option("--per-class", s.per_class, "Learn from so many pictures of each class only")
       ->type_name("N");
@@ -123,7 +129,10 @@ void add_table(CLI::App& app, TrainSettings& s) {
   app.add_option("--label", s.label, "Column of a table that says the class")
       ->type_name("COLUMN")
       ->capture_default_str();
-  app.add_option("--group", s.group, "Column of a table whose values are never split between sides")
+  app.add_option(
+         "--group", s.group,
+         "Column of a table whose values are never split between sides; of pictures prefix:N, "
+         "the first N characters of file names")
       ->type_name("COLUMN");
   app.add_option("--ignore", s.ignore, "Columns of a table to leave out")->type_name("COLUMN...");
   app.add_option("--table", s.table, "Table of a SQLite file, where it has several")

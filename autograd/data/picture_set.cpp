@@ -124,10 +124,10 @@ Result<std::map<std::string, std::uint32_t>> number_classes(PictureSet& set,
   return numbers;
 }
 
-Result<void> expect_room(const PictureSize& size, std::size_t count, const Path& path) {
-  if (size.bytes() > kPictureSetBytesMax / std::max<std::size_t>(count, 1)) {
-    return fail(ErrorCode::kResourceLimit, path.string(), ": ", count, " pictures of ", size.height,
-                " x ", size.width, " take more than the limit of ", kPictureSetBytesMax, " bytes");
+Result<void> expect_room(const PictureSize& size, const Path& path) {
+  if (size.height > kPicturePixelsMax / std::max<std::size_t>(size.width, 1)) {
+    return fail(ErrorCode::kResourceLimit, path.string(), ": pictures of ", size.height, " x ",
+                size.width, " have more than the limit of ", kPicturePixelsMax, " pixels");
   }
   return {};
 }
@@ -135,6 +135,23 @@ Result<void> expect_room(const PictureSize& size, std::size_t count, const Path&
 Picture fit(const Picture& picture, const PictureSize& size) {
   const Picture same = with_channels(picture, size.channels);
   return same.size == size ? same : resize(same, size.height, size.width);
+}
+
+// What decoding and fitting a file holds at most: the file, its pixels as decoded, with other
+// channels and as fitted.
+std::size_t decoding_bytes(std::size_t file, const PictureSize& found, const PictureSize& fitted) {
+  return file + 2 * 3 * found.height * found.width + fitted.bytes();
+}
+
+Result<Bytes> decode_again(const PictureFile& file, const PictureSize& size) {
+  INK_TRY(const Bytes bytes, read_file(file.path, kPictureFileBytesMax));
+  if (sha256(bytes) != file.digest) {
+    return fail(ErrorCode::kFailedPrecondition, file.path.string(),
+                ": changed since it was first read");
+  }
+  auto picture = decode_picture(bytes, size.channels);
+  if (!picture) return fail_within(std::move(picture).error(), file.path.string());
+  return fit(*picture, size).pixels;
 }
 
 // The size that is asked for, with what is left open taken from a picture.
@@ -150,6 +167,7 @@ Result<PictureSet> decode_entries(std::span<const Entry> entries, const PictureS
   set.size = source.size;
   INK_TRY(const auto numbers, number_classes(set, entries, source));
   std::vector<std::size_t> per_class(set.classes.size());
+  std::size_t kept_max = 0;
   for (const Entry& entry : entries) {
     INK_TRY(const Bytes bytes, read_file(entry.file, kPictureFileBytesMax));
     const auto picture = decode_picture(bytes, set.size.channels);
@@ -159,11 +177,18 @@ Result<PictureSet> decode_entries(std::span<const Entry> entries, const PictureS
     }
     if (set.labels.empty()) {
       set.size = set.stored = chosen_size(source.size, picture->size);
-      INK_CHECK_OK(expect_room(set.size, entries.size(), source.path));
-      set.pixels.reserve(entries.size() * set.size.bytes());
+      INK_CHECK_OK(expect_room(set.size, source.path));
+      kept_max = std::min(entries.size(), source.kept_bytes_max / set.size.bytes());
+      set.pixels.reserve(kept_max * set.size.bytes());
     }
-    const Picture fitted = fit(*picture, set.size);
-    set.pixels.insert(set.pixels.end(), fitted.pixels.begin(), fitted.pixels.end());
+    if (set.count() < kept_max) {
+      const Picture fitted = fit(*picture, set.size);
+      set.pixels.insert(set.pixels.end(), fitted.pixels.begin(), fitted.pixels.end());
+    } else {
+      set.files.push_back({entry.file, sha256(bytes)});
+      set.decoding_bytes =
+          std::max(set.decoding_bytes, decoding_bytes(bytes.size(), picture->size, set.size));
+    }
     set.labels.push_back(numbers.at(entry.label));
     set.names.push_back(entry.name);
     if (!entry.group.empty()) set.groups.push_back(entry.group);
@@ -234,11 +259,15 @@ bool is_idx_folder(const Path& folder) {
 
 }  // namespace
 
-ByteSpan PictureSet::picture(std::size_t index, Bytes& room) const {
+Result<ByteSpan> PictureSet::picture(std::size_t index, Bytes& room) const {
+  if (index >= kept()) {
+    INK_TRY(room, decode_again(files[index - kept()], size));
+    return ByteSpan(room);
+  }
   const ByteSpan own = ByteSpan(pixels).subspan(index * stored.bytes(), stored.bytes());
   if (stored == size) return own;
   room = fit({stored, Bytes(own.begin(), own.end())}, size).pixels;
-  return room;
+  return ByteSpan(room);
 }
 
 Result<PictureSet> read_pictures(const PictureSource& source) {
@@ -276,6 +305,7 @@ Result<PictureSets> read_picture_sets(const PictureSource& source) {
   test.path = source.path / "test";
   test.size = sets.train.size;
   test.classes = sets.train.classes;
+  test.kept_bytes_max -= std::min(test.kept_bytes_max, sets.train.pixels.size());
   INK_TRY(sets.test, read_pictures(test));
   return sets;
 }

@@ -246,10 +246,22 @@ class Train(unittest.TestCase):
         self.assertEqual(digest(self.at / "threads1" / "model.ink"),
                          digest(self.at / "threads2" / "model.ink"))
 
+    def test_pictures_that_are_not_kept_give_the_same_model(self):
+        models = set()
+        for memory, threads in ((1, 1), (0, 1), (0, 2)):
+            out = self.at / f"streamed{memory}{threads}"
+            summary = json.loads(self.good(
+                "train", "--data", self.at / "clothes", *NETWORK, "--epochs", 2, "--flip", "--data-memory", memory,
+                "--threads", threads, "--out", out, "--json"))
+            self.assertEqual(0 if memory else 180, summary["streamed_pictures"])
+            models.add(digest(out / "model.ink"))
+        self.assertEqual(1, len(models))
+
     def test_a_killed_run_goes_on_to_the_same_model(self):
         arguments = ["train", "--data", self.at / "clothes", *NETWORK, "--epochs", "40", "--flip"]
         self.good(*arguments, "--out", self.at / "whole")
         killed = self.at / "killed"
+        arguments += ["--data-memory", "0"]  # nor does it matter which pictures are kept
         with subprocess.Popen([INKLING, *map(str, arguments), "--out", str(killed)],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 60
@@ -298,6 +310,21 @@ class Train(unittest.TestCase):
         self.assertEqual(0, theirs.returncode, theirs.stderr)
         for a, b in zip(ours, json.loads(theirs.stdout)[0], strict=True):
             self.assertAlmostEqual(a, b, places=5)
+
+    def test_pictures_with_names_that_begin_alike_are_not_split(self):
+        pictures(self.at / "people", {1: "trouser", 7: "sneaker"}, 20)
+        for folder in (self.at / "people").iterdir():
+            for i, file in enumerate(sorted(folder.iterdir())):
+                file.rename(folder / f"{folder.name[0]}{i // 10}-{i}.png")
+        arguments = ("train", "--data", self.at / "people", *NETWORK, "--out", self.at / "people-run")
+        for group, held_back in ((), 4), (("--group", "prefix:2"), 20):
+            said = json.loads(self.good(*arguments, *group, "--explain", "--json"))
+            self.assertEqual(held_back, said["validation_pictures"])
+        self.assertIn("prefix:N", self.bad(*arguments, "--group", "person"))
+        self.assertIn("shorter", self.bad(*arguments, "--group", "prefix:40"))
+        label_file = self.at / "people" / "labels.csv"
+        label_file.write_text("file,label,group\ntrouser/t0-0.png,a,x\nsneaker/s0-0.png,b,y\n")
+        self.assertIn("already", self.bad("train", "--data", label_file, *NETWORK, "--group", "prefix:2"))
 
     def test_a_corrupt_picture_is_named_and_skipped(self):
         pictures(self.at / "partly", {1: "trouser", 7: "sneaker"}, 10)

@@ -157,6 +157,7 @@ Result<Rows> features_of(Session& base, const LabelledImages& data,
   INK_TRY(rows.features, compute_features(base, "pictures", "features", indices.size(),
                                           [&](std::size_t row, std::span<float> to) {
                                             fill_picture(data, indices[row], to);
+                                            return Result<void>();
                                           }));
   for (const std::size_t i : indices) rows.labels.push_back(data.labels[i]);
   return rows;
@@ -264,6 +265,7 @@ Result<TransferResult> run_transfer(const DemoOptions& options, Console& console
   INK_TRY(const Tensor logits, compute_features(frozen, "pictures", "logits", seen.size(),
                                                 [&](std::size_t row, std::span<float> to) {
                                                   fill_picture(test, seen[row], to);
+                                                  return Result<void>();
                                                 }));
   result.base_accuracy_seven_classes = accuracy(logits.data<float>(), labels, kSeen);
   return result;

@@ -69,14 +69,16 @@ Result<PictureInput> picture_input(const Graph& graph, const PixelScaling& scali
               ": expected one f32[1, 1 or 3, height, width] or f32[1, height, width, 1 or 3]");
 }
 
-void ModelInput::fill(const Examples& examples, std::size_t row, Bytes& room,
-                      std::span<float> to) const {
+Result<void> ModelInput::fill(const Examples& examples, std::size_t row, Bytes& room,
+                              std::span<float> to) const {
   if (const Table* table = examples.table()) {
     const auto from = table->row(row);
     std::copy(from.begin(), from.end(), to.begin());
   } else {
-    picture->fill(examples.pictures()->picture(row, room), to);
+    INK_TRY(const ByteSpan pixels, examples.pictures()->picture(row, room));
+    picture->fill(pixels, to);
   }
+  return {};
 }
 
 Result<ModelInput> model_input(const Graph& graph, const Model& about,
@@ -162,7 +164,9 @@ Result<Tensor> classify(const Classifier& classifier, const Examples& examples, 
   Bytes room;
   return classify(
       classifier, examples.rows().count(),
-      [&](std::size_t row, std::span<float> to) { classifier.input.fill(examples, row, room, to); },
+      [&](std::size_t row, std::span<float> to) {
+        return classifier.input.fill(examples, row, room, to);
+      },
       threads);
 }
 

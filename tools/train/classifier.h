@@ -46,8 +46,9 @@ struct ModelInput {
   std::vector<std::string> columns;
   std::string label_column;
 
-  // room: for pictures that are scaled on the way
-  void fill(const Examples& examples, std::size_t row, Bytes& room, std::span<float> to) const;
+  // room: for pictures that are decoded or scaled on the way. As PictureSet::picture.
+  Result<void> fill(const Examples& examples, std::size_t row, Bytes& room,
+                    std::span<float> to) const;
 };
 
 // Of a model with these metadata. kInvalidArgument: it takes neither a picture nor its columns.

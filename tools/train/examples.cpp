@@ -1,5 +1,6 @@
 #include "tools/train/examples.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <fstream>
@@ -83,6 +84,29 @@ bool is_table_file(const Path& path) {
   const std::string head = head_of(path);
   return head.starts_with(kNumpyMagic) || is_sqlite_file(as_bytes(head)) ||
          !head.starts_with(kLabelFileStart);
+}
+
+Result<void> group_pictures(PictureSet& set, std::string_view how) {
+  constexpr std::string_view kPrefix = "prefix:";
+  std::size_t length = 0;
+  const std::string_view digits = how.substr(std::min(kPrefix.size(), how.size()));
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  if (!how.starts_with(kPrefix) || !whole || length == 0) {
+    return fail(ErrorCode::kInvalidArgument, "--group: got '", how,
+                "', expected prefix:N for pictures");
+  }
+  if (!set.groups.empty())
+    return fail(ErrorCode::kInvalidArgument, "--group: the label file says the groups already");
+  for (const std::string& name : set.names) {
+    const std::string file = Path(name).filename().string();
+    if (file.size() < length) {
+      return fail(ErrorCode::kInvalidArgument, "--group ", how, ": ", name,
+                  ": its name is shorter than that");
+    }
+    set.groups.push_back(file.substr(0, length));
+  }
+  return {};
 }
 
 Result<Table> read_table_file(TableSource source) {

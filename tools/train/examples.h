@@ -33,4 +33,8 @@ bool is_table_file(const Path& path);
 // the label is the last one where the source calls it "label".
 Result<Table> read_table_file(TableSource source);
 
+// "prefix:N": pictures whose file names begin with the same N characters, in whatever folder, are
+// one group. kInvalidArgument: anything else, a shorter name, or pictures that have groups already.
+Result<void> group_pictures(PictureSet& set, std::string_view how);
+
 }  // namespace inkling::tools

@@ -35,8 +35,14 @@ std::string choice_of(const TrainSettings& s) {
   return s.base.empty() || s.from_scratch ? "all" : "head";
 }
 
+// Pictures that are decoded again when they are used.
+std::size_t streamed(const TrainPlan& plan) {
+  return plan.sets.train.pictures() ? plan.sets.train.pictures()->files.size() : 0;
+}
+
 Json estimate_json(const TrainSettings& s, const TrainPlan& plan, const TrainEstimate& e) {
   return {{"schema_version", 1},
+          {"streamed_pictures", streamed(plan)},
           {"inkling", version_text()},
           {"seed", s.seed},
           {"threads", s.threads},
@@ -81,7 +87,7 @@ Result<ReportPictures> most_wrong(const Evaluation& e, const PictureSet& set,
   for (const std::size_t i : e.most_wrong) {
     const std::size_t row = rows.empty() ? i : rows[i];
     Bytes room;
-    const ByteSpan pixels = set.picture(row, room);
+    INK_TRY(const ByteSpan pixels, set.picture(row, room));
     INK_TRY(Bytes png, encode_png({set.size, Bytes(pixels.begin(), pixels.end())}));
     pictures.items.push_back({concat(set.names[row], ": ", set.classes[set.labels[row]],
                                      ", taken for ", set.classes[e.predicted[i]]),
@@ -176,8 +182,10 @@ std::string explain_text(const TrainSettings& s, const TrainPlan& plan, const Tr
       "base: ", source_of(s), ", ", plan.base_parameters, " numbers\n",
       "data: ", plan.train_rows.size(), " ", plan.sets.train.noun(), " of ",
       plan.sets.train.rows().classes.size(), " classes to learn from, ",
-      plan.validation_rows.size(), " held back, ", plan.sets.train.skipped().size(), " skipped\n",
-      "trained: ", choice_of(s), ", ", e.trained_parameters, " numbers",
+      plan.validation_rows.size(), " held back, ", plan.sets.train.skipped().size(), " skipped",
+      streamed(plan) > 0 ? concat(", ", streamed(plan), " decoded again when they are used")
+                         : std::string(),
+      "\n", "trained: ", choice_of(s), ", ", e.trained_parameters, " numbers",
       plan.caches_features ? concat("; the base runs once over the ", plan.sets.train.noun())
                            : std::string(),
       "\n", "memory: ", format_number(megabytes(e.memory_bytes)), " MB",

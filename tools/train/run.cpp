@@ -4,6 +4,7 @@
 
 #include "autograd/data/augmentation.h"
 #include "autograd/data/balance.h"
+#include "autograd/data/pictures_ahead.h"
 #include "autograd/data/split.h"
 #include "autograd/feature_cache.h"
 #include "autograd/schedule.h"
@@ -25,6 +26,7 @@ constexpr std::int64_t kFeatureBatch = 16;
 constexpr std::size_t kTimedStepsMin = 3, kProgressEvery = 20;
 constexpr double kTimedSeconds = 0.5;
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{4} << 30;
+constexpr std::size_t kMegabyte = 1'000'000, kDataShare = 4;  // of --memory, a fourth
 
 Augmentation augmentation_of(const TrainSettings& s) {
   return {.flip = s.flip, .shift = s.shift, .color = s.color, .cutout = s.cutout};
@@ -58,10 +60,16 @@ Result<Graph> cut_base(const TrainSettings& s, const Model& model, const TrainCh
   return base;
 }
 
+std::size_t kept_bytes_max(const TrainSettings& s) {
+  const std::size_t share = s.memory_mb > 0 ? s.memory_mb * kMegabyte / kDataShare : SIZE_MAX;
+  return std::min(s.data_memory_mb * kMegabyte, share);
+}
+
 // The base, and how a picture goes into it.
 Result<void> plan_pictures(const TrainSettings& s, TrainPlan& plan) {
   Model about;
-  PictureSource source{.path = s.data, .size = {s.size, s.size, 0}};
+  PictureSource source{
+      .path = s.data, .size = {s.size, s.size, 0}, .kept_bytes_max = kept_bytes_max(s)};
   PictureSets sets;
   if (s.base.empty()) {
     INK_TRY(sets, read_picture_sets(source));
@@ -76,12 +84,16 @@ Result<void> plan_pictures(const TrainSettings& s, TrainPlan& plan) {
     source.size = plan.input.picture->size;
     INK_TRY(sets, read_picture_sets(source));
   }
+  if (!s.group.empty()) INK_CHECK_OK(group_pictures(sets.train, s.group));
   plan.sets.train.set = std::move(sets.train);
   if (sets.test) plan.sets.test = Examples{std::move(*sets.test)};
   if (s.test_data.empty()) return {};
   const PictureSet& train = *plan.sets.train.pictures();
-  INK_TRY(PictureSet test,
-          read_pictures({.path = s.test_data, .size = train.size, .classes = train.classes}));
+  source.path = s.test_data;
+  source.size = train.size;
+  source.classes = train.classes;
+  source.kept_bytes_max -= std::min(source.kept_bytes_max, train.pixels.size());
+  INK_TRY(PictureSet test, read_pictures(source));
   plan.sets.test = Examples{std::move(test)};
   return {};
 }
@@ -127,7 +139,8 @@ struct Rows {
   Graph base;
   std::string input;
   std::size_t row_size = 0;
-  std::function<void(std::size_t row, std::size_t epoch, std::span<float> to)> fill;
+  std::unique_ptr<PicturesAhead> ahead;  // of pictures
+  std::function<Result<void>(std::size_t row, std::size_t epoch, std::span<float> to)> fill;
   Tensor features;  // of the rows that are used; empty unless cached
 };
 
@@ -137,14 +150,21 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
     rows.base = plan.base;
     rows.input = plan.input.name;
     rows.row_size = plan.input.floats;
-    rows.fill = [&s, &plan, how = augmentation_of(s), room = Bytes(),
+    if (plan.sets.train.pictures())
+      rows.ahead = std::make_unique<PicturesAhead>(*plan.sets.train.pictures());
+    rows.fill = [&s, &plan, ahead = rows.ahead.get(), how = augmentation_of(s), room = Bytes(),
                  changed = Bytes(plan.input.floats)](std::size_t row, std::size_t epoch,
-                                                     std::span<float> to) mutable {
-      if (!how.any()) return plan.input.fill(plan.sets.train, row, room, to);
-      Rng rng(s.seed, concat("augment/", row), epoch);
+                                                     std::span<float> to) mutable -> Result<void> {
+      if (!ahead) return plan.input.fill(plan.sets.train, row, room, to);
       const PictureInput& input = *plan.input.picture;
-      augment(plan.sets.train.pictures()->picture(row, room), input.size, how, rng, changed);
-      input.fill(changed, to);
+      INK_TRY(ByteSpan pixels, ahead->picture(row, room));
+      if (how.any()) {
+        Rng rng(s.seed, concat("augment/", row), epoch);
+        augment(pixels, input.size, how, rng, changed);
+        pixels = changed;
+      }
+      input.fill(pixels, to);
+      return {};
     };
     return rows;
   }
@@ -155,7 +175,8 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
   Bytes room;
   INK_TRY(rows.features, compute_features(session, plan.input.name, "features", used.size(),
                                           [&](std::size_t i, std::span<float> to) {
-                                            plan.input.fill(plan.sets.train, used[i], room, to);
+                                            return plan.input.fill(plan.sets.train, used[i], room,
+                                                                   to);
                                           }));
   std::vector<std::size_t> place(plan.sets.train.rows().count());
   for (std::size_t i = 0; i < used.size(); ++i) place[used[i]] = i;
@@ -166,17 +187,25 @@ Result<Rows> rows_of(const TrainSettings& s, const TrainPlan& plan) {
                place = std::move(place)](std::size_t row, std::size_t, std::span<float> to) {
     std::copy_n(features.begin() + static_cast<std::ptrdiff_t>(place[row] * width), width,
                 to.begin());
+    return Result<void>();
   };
   return rows;
 }
 
+// What is held to decode pictures that are not kept: of two steps, and while one is decoded.
+std::size_t streaming_bytes(const TrainSettings& s, const PictureSet* set) {
+  if (!set || set->files.empty()) return 0;
+  return set->decoding_bytes + 2 * std::min(s.batch, set->files.size()) * set->size.bytes();
+}
+
 // What --memory leaves for the trainer: beside it are the pictures and the base, which are here
-// already, and at the end of an epoch the copies of the trained weights in the validated model, the
-// best ones and the checkpoint.
-Result<std::size_t> trainer_budget(const TrainSettings& s, const TrainingGraph& training) {
+// already, what decodes the others, and at the end of an epoch the copies of the trained weights in
+// the validated model, the best ones and the checkpoint.
+Result<std::size_t> trainer_budget(const TrainSettings& s, const TrainPlan& plan,
+                                   const TrainingGraph& training) {
   constexpr std::size_t kCopies = 10;
   if (s.memory_mb == 0) return std::size_t{0};
-  std::size_t beside = resident_bytes();
+  std::size_t beside = resident_bytes() + streaming_bytes(s, plan.sets.train.pictures());
   for (const ValueId id : training.train) beside += kCopies * training.graph.spec(id).bytes();
   const std::size_t limit = s.memory_mb * 1'000'000;
   if (beside < limit) return limit - beside;
@@ -216,7 +245,7 @@ class Run {
     }
     std::size_t pieces = s.accumulate;
     INK_TRY(TrainingGraph training, piece_of(rows.base, batch / pieces, spec));
-    INK_TRY(const std::size_t budget, trainer_budget(s, training));
+    INK_TRY(const std::size_t budget, trainer_budget(s, plan, training));
     auto trainer = make_trainer(s, std::move(training), pieces, budget);
     // The fewest pieces that fit.
     while (!trainer && trainer.error().code == ErrorCode::kResourceLimit && pieces < batch) {
@@ -250,7 +279,8 @@ class Run {
     const auto classes = static_cast<std::size_t>(spec_.classes);
     const auto even = static_cast<float>(settings_->label_smoothing / static_cast<double>(classes));
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      rows_.fill(rows[i], epoch, inputs.span<float>().subspan(i * rows_.row_size, rows_.row_size));
+      INK_CHECK_OK(rows_.fill(rows[i], epoch,
+                              inputs.span<float>().subspan(i * rows_.row_size, rows_.row_size)));
       const std::uint32_t label = plan_->sets.train.rows().labels[rows[i]];
       const auto weight = static_cast<float>(weights_[label]);
       const auto of_row = targets.span<float>().subspan(i * classes, classes);
@@ -275,6 +305,7 @@ class Run {
     double sum = 0;
     for (std::size_t step = 0; step < steps; ++step) {
       INK_CHECK_OK(fill(std::span(order).subspan(step * batch_, batch_), epoch));
+      if (step + 1 < steps) ask_for(std::span(order).subspan((step + 1) * batch_, batch_));
       const std::size_t done = epoch * steps + step;
       const StepReport report = trainer_.step(rate_at(schedule, done, steps * settings_->epochs));
       if (!report.finite) {
@@ -318,8 +349,9 @@ class Run {
     std::vector<std::uint32_t> labels;
     for (const std::size_t row : rows) labels.push_back(plan_->sets.train.rows().labels[row]);
     INK_TRY(const Tensor probabilities,
-            compute_features(session, rows_.input, "probabilities", rows.size(),
-                             [&](std::size_t i, std::span<float> to) { fill_plain(rows[i], to); }));
+            compute_features(
+                session, rows_.input, "probabilities", rows.size(),
+                [&](std::size_t i, std::span<float> to) { return fill_plain(rows[i], to); }));
     return evaluate(probabilities, labels);
   }
 
@@ -368,13 +400,15 @@ class Run {
     return order;
   }
 
-  void fill_plain(std::size_t row, std::span<float> to) const {
-    if (plan_->caches_features) {
-      rows_.fill(row, 0, to);
-    } else {
-      Bytes room;
-      plan_->input.fill(plan_->sets.train, row, room, to);
-    }
+  Result<void> fill_plain(std::size_t row, std::span<float> to) const {
+    if (plan_->caches_features) return rows_.fill(row, 0, to);
+    Bytes room;
+    return plan_->input.fill(plan_->sets.train, row, room, to);
+  }
+
+  // With a thread to spare, pictures of the next step are decoded during this one.
+  void ask_for(std::span<const std::size_t> rows) {
+    if (rows_.ahead && settings_->threads > 1) rows_.ahead->ask(rows);
   }
 
   const TrainSettings* settings_;

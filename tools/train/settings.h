@@ -24,6 +24,7 @@ struct TrainSettings {
   Path data, test_data;
   std::string label = "label", group, table;  // of a table: its columns, and which of a database
   std::vector<std::string> ignore;
+  std::size_t data_memory_mb = 512;  // of decoded pictures that are kept, at most
   std::size_t size = 0;       // for a network: pictures become size x size; 0: as the first one
   std::size_t per_class = 0;  // only so many training pictures of each class; 0: all
   double validation = 0.1;    // share held back to choose by

@@ -7,6 +7,7 @@
 
 #include "autograd/data/augmentation.h"
 #include "autograd/data/picture_set.h"
+#include "autograd/data/pictures_ahead.h"
 #include "autograd/data/split.h"
 
 namespace inkling {
@@ -115,6 +116,134 @@ TEST(PictureSet, ReadsAFolderPerClassAndListsWhatItSkips) {
   EXPECT_EQ(set->pixels, (Bytes{2, 2, 2, 2, 1, 1, 1, 1}));
   ASSERT_EQ(set->skipped.size(), 1u);
   EXPECT_EQ(set->skipped[0].file, "cat/2.png");
+}
+
+// Pictures of several sizes with 1 or 3 channels, half of them with all pixels different.
+void add_various(const Folder& folder) {
+  for (std::size_t i = 0; i < 8; ++i) {
+    const PictureSize size{5 + i, 9 - i, i % 3 == 0 ? std::size_t{1} : std::size_t{3}};
+    Picture picture{size, Bytes(size.bytes())};
+    for (std::size_t p = 0; p < picture.pixels.size(); ++p)
+      picture.pixels[p] = static_cast<std::uint8_t>((p * 37 + i * 11) % 251);
+    folder.add(concat(i % 2 == 0 ? "cat/" : "dog/", i, ".png"), *encode_png(picture));
+  }
+  folder.add("cat/3.png", as_bytes("not a picture"));
+}
+
+TEST(PictureSet, WhatIsNotKeptIsDecodedAgainToTheSameBits) {
+  const Folder folder;
+  add_various(folder);
+  for (const PictureSize size : {PictureSize{}, PictureSize{6, 4, 3}, PictureSize{3, 3, 1}}) {
+    const auto whole = read_pictures({.path = folder.path, .size = size});
+    ASSERT_TRUE(whole) << whole.error().message;
+    ASSERT_EQ(whole->count(), 8u);
+    EXPECT_EQ(whole->kept(), 8u);
+    EXPECT_EQ(whole->pixels.size(), 8 * whole->size.bytes());
+    const std::size_t one = whole->size.bytes();
+    for (const auto& [bytes, kept] : std::vector<std::pair<std::size_t, std::size_t>>{
+             {0, 0}, {one - 1, 0}, {one, 1}, {3 * one, 3}, {8 * one - 1, 7}, {8 * one, 8}}) {
+      const auto set = read_pictures({.path = folder.path, .size = size, .kept_bytes_max = bytes});
+      ASSERT_TRUE(set) << set.error().message;
+      EXPECT_EQ(set->kept(), kept);
+      EXPECT_EQ(set->pixels.size(), kept * one);
+      EXPECT_LE(set->pixels.capacity(), kept * one);
+      EXPECT_EQ(set->names, whole->names);
+      EXPECT_EQ(set->labels, whole->labels);
+      EXPECT_EQ(set->size, whole->size);
+      EXPECT_EQ(set->skipped.size(), 1u);
+      for (std::size_t i = 0; i < set->count(); ++i) {
+        Bytes room, other;
+        const auto a = set->picture(i, room), b = whole->picture(i, other);
+        ASSERT_TRUE(a) << a.error().message;
+        ASSERT_TRUE(b) << b.error().message;
+        EXPECT_EQ(to_hex(*a), to_hex(*b)) << i;
+      }
+    }
+  }
+}
+
+TEST(PictureSet, NamesAFileThatChangedOrWent) {
+  const Folder folder;
+  add_various(folder);
+  const auto set = read_pictures({.path = folder.path, .size = {}, .kept_bytes_max = 0});
+  ASSERT_TRUE(set) << set.error().message;
+  Bytes room;
+  folder.add("cat/0.png", png(3));
+  const auto changed = set->picture(0, room);
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(changed.error().message.find("cat/0.png"), std::string::npos)
+      << changed.error().message;
+  std::filesystem::remove(folder.path / "cat/0.png");
+  const auto gone = set->picture(0, room);
+  ASSERT_FALSE(gone);
+  EXPECT_NE(gone.error().message.find("cat/0.png"), std::string::npos) << gone.error().message;
+  EXPECT_TRUE(set->picture(1, room));
+}
+
+TEST(PictureSet, TestPicturesKeepWhatTrainingPicturesLeave) {
+  const Folder folder;
+  for (const char* side : {"train/", "test/"}) {
+    folder.add(concat(side, "a/1.png"), png(1));
+    folder.add(concat(side, "b/1.png"), png(2));
+  }
+  const PictureSize size{2, 2, 1};
+  for (std::size_t kept = 0; kept <= 4; ++kept) {
+    const auto sets = read_picture_sets(
+        {.path = folder.path, .size = size, .kept_bytes_max = kept * size.bytes()});
+    ASSERT_TRUE(sets) << sets.error().message;
+    EXPECT_EQ(sets->train.kept(), std::min<std::size_t>(kept, 2));
+    EXPECT_EQ(sets->test->kept(), kept < 2 ? 0 : kept - 2);
+  }
+}
+
+TEST(PictureSet, RefusesASizeBeyondTheLimit) {
+  const Folder folder;
+  folder.add("dog/1.png", png(1));
+  folder.add("cat/1.png", png(2));
+  const std::size_t side = std::size_t{1} << 33;
+  const auto set = read_pictures({.path = folder.path, .size = {side, side, 3}});
+  ASSERT_FALSE(set);
+  EXPECT_EQ(set.error().code, ErrorCode::kResourceLimit) << set.error().message;
+}
+
+TEST(PicturesAhead, GivesTheSamePicturesWhateverWasAskedFor) {
+  const Folder folder;
+  add_various(folder);
+  const auto set = read_pictures({.path = folder.path, .size = {6, 4, 3}, .kept_bytes_max = 144});
+  ASSERT_TRUE(set) << set.error().message;
+  ASSERT_EQ(set->kept(), 2u);
+  PicturesAhead ahead(*set);
+  const std::vector<std::vector<std::size_t>> steps = {{0, 5, 3}, {7, 7, 2, 1}, {},       {4, 6},
+                                                       {5, 3},    {0, 1},       {2, 3, 4}};
+  for (std::size_t step = 0; step < steps.size(); ++step) {
+    // Each step also takes one that was not asked for, and every third step nothing is asked for.
+    auto rows = steps[step];
+    rows.push_back((step * 3) % 8);
+    for (const std::size_t row : rows) {
+      Bytes room, other;
+      const auto a = ahead.picture(row, room), b = set->picture(row, other);
+      ASSERT_TRUE(a) << a.error().message;
+      EXPECT_EQ(to_hex(*a), to_hex(*b)) << row;
+    }
+    if (step % 3 != 2 && step + 1 < steps.size()) ahead.ask(steps[step + 1]);
+  }
+}
+
+TEST(PicturesAhead, SaysWhenAPictureIsUsedThatItsFileIsGone) {
+  const Folder folder;
+  add_various(folder);
+  const auto set = read_pictures({.path = folder.path, .size = {}, .kept_bytes_max = 0});
+  ASSERT_TRUE(set) << set.error().message;
+  std::filesystem::remove(folder.path / "cat/2.png");
+  PicturesAhead ahead(*set);
+  ahead.ask(std::vector<std::size_t>{0, 1, 2});
+  Bytes room;
+  EXPECT_TRUE(ahead.picture(0, room));
+  const auto gone = ahead.picture(1, room);
+  ASSERT_FALSE(gone);
+  EXPECT_NE(gone.error().message.find("cat/2.png"), std::string::npos) << gone.error().message;
+  EXPECT_TRUE(ahead.picture(2, room));
 }
 
 TEST(PictureSet, NamesTheClassThatHasNothing) {
