@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "autograd/trained_values.h"
 #include "runtime/base/sha256.h"
 #include "runtime/passes/passes.h"
 
@@ -36,27 +37,9 @@ std::size_t session_bytes(const Session& session) {
   return session.arena_bytes() + session.variable_bytes() + session.packed_bytes();
 }
 
-TrainedValues values_of(const Trainer& trainer) {
-  const std::vector<float> flat = trainer.get_parameters();
-  TrainedValues values;
-  for (const ParameterSlice& slice : trainer.parameters()) {
-    values.emplace(
-        slice.name,
-        Tensor::from<float>(slice.shape,
-                            std::span(flat).subspan(
-                                slice.offset, static_cast<std::size_t>(slice.shape.elements()))));
-  }
-  return values;
-}
-
 Result<void> start_from(Trainer& trainer, const TrainedValues& values) {
   std::vector<float> flat = trainer.get_parameters();
-  for (const ParameterSlice& slice : trainer.parameters()) {
-    const auto found = values.find(slice.name);
-    if (found == values.end()) continue;
-    const auto from = found->second.data<float>();
-    std::copy(from.begin(), from.end(), flat.begin() + static_cast<std::ptrdiff_t>(slice.offset));
-  }
+  copy_values(values, trainer.parameters(), flat);
   return trainer.set_parameters(flat);
 }
 
@@ -288,7 +271,7 @@ Result<AdaptReport> Learner::adapt(const AdaptSpec& spec) {
       longest = std::max(longest, now - then);
     }
     report.out_of_time = report.steps < spec.steps_max;
-    values = values_of(trainer);
+    values = values_by_name(trainer.parameters(), trainer.get_parameters());
   }
   INK_TRY(values, rounded_for_patch(values));
   INK_CHECK_OK(use(std::move(values)));

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "autograd/initial_values.h"
+#include "autograd/trained_values.h"
 #include "autograd/trainer.h"
 #include "runtime/base/rng.h"
 #include "runtime/ops.h"
@@ -165,14 +166,7 @@ TEST(TrainedGraph, GivesWhatTheTrainingGraphGives) {
     trainer->step(0);
     const auto logits = trainer->output("logits")->span<float>();
     const auto images = trainer->input("image")->span<float>();
-    TrainedValues values;
-    const auto parameters = trainer->get_parameters();
-    for (const ParameterSlice& slice : trainer->parameters()) {
-      values[slice.name] = Tensor::from<float>(
-          slice.shape,
-          std::span<const float>(parameters)
-              .subspan(slice.offset, static_cast<std::size_t>(slice.shape.elements())));
-    }
+    const TrainedValues values = values_by_name(trainer->parameters(), trainer->get_parameters());
     const auto trained = trained_graph(*base, spec, values);
     ASSERT_TRUE(trained) << text << ": " << trained.error().message;
     auto session = Session::create(*with_batch(*trained, 8));

@@ -8,6 +8,7 @@
 #include "autograd/data/split.h"
 #include "autograd/feature_cache.h"
 #include "autograd/schedule.h"
+#include "autograd/trained_values.h"
 #include "autograd/trainer.h"
 #include "runtime/base/rng.h"
 #include "runtime/passes/passes.h"
@@ -318,30 +319,11 @@ class Run {
     return sum / static_cast<double>(steps);
   }
 
-  TrainedValues values(std::span<const float> parameters) const {
-    TrainedValues values;
-    for (const ParameterSlice& slice : trainer_.parameters()) {
-      const auto count = static_cast<std::size_t>(slice.shape.elements());
-      values[slice.name] =
-          Tensor::from<float>(slice.shape, parameters.subspan(slice.offset, count));
-    }
-    return values;
-  }
-
-  // The inverse.
-  std::vector<float> parameters(const TrainedValues& values) const {
-    std::vector<float> flat(trainer_.parameter_count());
-    for (const ParameterSlice& slice : trainer_.parameters()) {
-      const auto from = values.at(slice.name).data<float>();
-      std::copy(from.begin(), from.end(), flat.begin() + static_cast<std::ptrdiff_t>(slice.offset));
-    }
-    return flat;
-  }
-
   // Of rows of the training set, with the trainer's weights as they are.
   Result<Evaluation> validate(std::span<const std::size_t> rows) const {
     const auto parameters = trainer_.get_averages();
-    INK_TRY(const Graph graph, trained_graph(rows_.base, spec_, values(parameters)));
+    INK_TRY(const Graph graph,
+            trained_graph(rows_.base, spec_, values_by_name(trainer_.parameters(), parameters)));
     const std::size_t batch = settings_->memory_mb > 0 ? 1 : std::min(batch_, rows.size());
     const auto batched = with_batch(graph, static_cast<std::int64_t>(batch));
     INK_TRY(Session session,
@@ -550,14 +532,16 @@ Result<TrainResult> run_training(const TrainSettings& settings, const std::strin
   result.history = progress.history;
   result.best_epoch = progress.best_epoch;
   result.estimate = run.estimate();
-  result.values = run.values(progress.best_parameters);
+  result.values = values_by_name(run.trainer().parameters(), progress.best_parameters);
   if (!settings.patch.empty()) {
     INK_TRY(result.values, rounded_for_patch(result.values));
   }
   INK_TRY(result.classifier, run.classifier(result.values));
   result.parameters = numbers_in(result.classifier.model.graph);
   if (!plan.validation_rows.empty()) {
-    INK_CHECK_OK(run.trainer().set_parameters(run.parameters(result.values)));
+    std::vector<float> parameters(run.trainer().parameter_count());
+    copy_values(result.values, run.trainer().parameters(), parameters);
+    INK_CHECK_OK(run.trainer().set_parameters(parameters));
     INK_TRY(result.validation, run.validate(plan.validation_rows));
   }
   if (plan.sets.test) {
