@@ -31,6 +31,10 @@ constexpr int kRows = 6;
 constexpr int kRows = 4;
 #endif
 
+// Two panels at once by half as many rows, where an instruction for a number of A then serves four
+// products, not two.
+constexpr bool kPairs = kRows == 12;
+
 constexpr std::int64_t kCacheLine = 16;  // floats
 
 std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(kTag)); }
@@ -113,129 +117,153 @@ HWY_INLINE void store_first(Vec v, float* p, std::int64_t count) {
 #endif
 }
 
-// Where C ends: the last vector of a tile holds `last` columns, all lanes when whole.
-template <bool kWhole>
-struct Edge {
-  std::int64_t last;
-  HWY_INLINE Vec load(const float* p, bool is_last) const {
-    return kWhole || !is_last ? hn::LoadU(kTag, p) : load_first(p, last);
-  }
-  HWY_INLINE void store(Vec v, float* p, bool is_last) const {
-    if (kWhole || !is_last) {
-      hn::StoreU(v, kTag, p);
-    } else {
-      store_first(v, p, last);
-    }
-  }
-};
-
-// Floats to be asked for ahead of their use; without a step, always the same ones.
-struct Ahead {
-  const float* at;
-  std::int64_t step;
-};
-
-// One tile: kTileRows rows by kVectors vectors, all of k. A packed panel has zeros beyond the edge.
-// The loops over its rows and vectors must unroll, or the compiler keeps the accumulators in
-// memory.
-//
-// `next` is what of the panel after this one comes from memory into the L2 cache meanwhile, a cache
-// line a step.
-template <int kTileRows, int kVectors, bool kWhole, bool kPacked>
+// One tile: kTileRows rows by kVectors vectors, all of k; the last vector holds `last` columns. A
+// packed panel has zeros beyond the edge of C. The loops over rows and vectors must unroll, or the
+// compiler keeps the accumulators in memory. `ahead`: how far from where B is read the floats lie
+// that are to come into the L2 cache meanwhile.
+template <int kTileRows, int kVectors, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
-                     Ahead next, const float* HWY_RESTRICT bias, const float* HWY_RESTRICT addend,
-                     float* HWY_RESTRICT c, Edge<kWhole> edge) {
+                     std::int64_t ahead, const float* HWY_RESTRICT bias,
+                     const float* HWY_RESTRICT addend, float* HWY_RESTRICT c, std::int64_t last) {
   const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
-  const std::int64_t a_row = g.a_row, a_k = g.a_k;
+  const std::int64_t a_row = g.a_row, a_k = g.a_k, c_row = g.c_row;
+  const bool whole = last == n;
+  const auto load = [&](const float* p, int v) {
+    return v + 1 < kVectors || whole ? hn::LoadU(kTag, p + v * n) : load_first(p + v * n, last);
+  };
   Vec acc[kTileRows][kVectors];
 #pragma GCC unroll 12
   for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      acc[r][v] =
-          g.accumulate ? edge.load(c + r * g.c_row + v * n, v + 1 == kVectors) : hn::Zero(kTag);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(kTag);
+  }
+  if (g.accumulate) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = load(c + r * c_row, v);
     }
   }
-  for (std::int64_t k = 0; k < g.k; ++k) {
+  const std::int64_t second = g.panel_stride;
+  const float* const end = panel + g.k * b_row;
+#pragma GCC unroll 4
+  for (; panel != end; panel += b_row) {
     Vec b[kVectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      b[v] = kPacked ? hn::LoadU(kTag, panel + v * n) : edge.load(panel + v * n, v + 1 == kVectors);
+      const float* from = panel + (v < 2 ? 0 : second) + v % 2 * n;
+      b[v] = kPacked || v + 1 < kVectors || whole ? hn::LoadU(kTag, from) : load_first(from, last);
     }
 #pragma GCC unroll 12
     for (int r = 0; r < kTileRows; ++r) {
       const Vec x = hn::Set(kTag, a[r * a_row]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
-    if constexpr (kPacked) {
-      __builtin_prefetch(next.at, 0, 2);
-      next.at += next.step;
-    }
+    if constexpr (kPacked) __builtin_prefetch(panel + ahead, 0, 2);
     a += a_k;
-    panel += b_row;
   }
-  const Vec low = hn::Set(kTag, g.low), high = hn::Set(kTag, g.high);
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v) {
-    const Vec offset = bias ? edge.load(bias + v * n, v + 1 == kVectors) : hn::Zero(kTag);
+  if (bias) {
+    Vec offset[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) offset[v] = load(bias, v);
 #pragma GCC unroll 12
     for (int r = 0; r < kTileRows; ++r) {
-      Vec y = acc[r][v];
-      if (bias) y = hn::Add(y, offset);
-      if (addend) y = hn::Add(y, edge.load(addend + r * g.c_row + v * n, v + 1 == kVectors));
-      if (g.clamp) y = bounded(y, low, high);
-      edge.store(y, c + r * g.c_row + v * n, v + 1 == kVectors);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Add(acc[r][v], offset[v]);
     }
+  }
+  if (addend) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v)
+        acc[r][v] = hn::Add(acc[r][v], load(addend + r * c_row, v));
+    }
+  }
+  if (g.clamp) {
+    const Vec low = hn::Set(kTag, g.low), high = hn::Set(kTag, g.high);
+#pragma GCC unroll 12
+    for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = bounded(acc[r][v], low, high);
+    }
+  }
+  if (whole) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], kTag, c + r * c_row + v * n);
+    }
+    return;
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v + 1 < kVectors; ++v) hn::StoreU(acc[r][v], kTag, c + r * c_row + v * n);
+    store_first(acc[r][kVectors - 1], c + r * c_row + (kVectors - 1) * n, last);
   }
 }
 
-// Rows of the next tile. A tile of few rows waits for its own sums, so the last two share what is
-// left.
-int next_rows(std::int64_t left) {
-  if (left >= kRows + kRows / 3) return kRows;
-  return static_cast<int>(left > kRows ? (left + 1) / 2 : left);
+// Tiles of kTileRows rows one below the other, from row m until `end`, in columns from `first` on.
+// One call for many tiles: what a call costs shows where sums are short.
+template <int kTileRows, int kVectors, bool kPacked>
+void tiles(const Gemm& g, const float* panel, std::int64_t first, std::int64_t last, std::int64_t m,
+           std::int64_t end) {
+  const float* bias = g.bias ? g.bias + first : nullptr;
+  for (; m < end; m += kTileRows) {
+    // Each of the topmost tiles asks for one line of every row of the panels that come after these.
+    const std::int64_t line = m / kTileRows;
+    const std::int64_t ahead =
+        line < kVectors ? g.panel_stride * (kVectors / 2 + line / 2) + line % 2 * kCacheLine : 0;
+    const std::int64_t at = m * g.c_row + first;
+    tile<kTileRows, kVectors, kPacked>(g, g.a + m * g.a_row, panel, ahead, bias,
+                                       g.addend ? g.addend + at : nullptr, g.c + at, last);
+  }
 }
 
-template <int kVectors, bool kWhole, bool kPacked>
-void rows_of_panel(const Gemm& g, const float* panel, std::int64_t first, Edge<kWhole> edge) {
-  const float* bias = g.bias ? g.bias + first : nullptr;
-  const float* addend = g.addend ? g.addend + first : nullptr;
-  float* c = g.c + first;
-  Ahead next{panel + g.panel_stride, kCacheLine};
-  const float* const next_end = next.at + g.k * panel_width();
+// All rows of one panel or, with four vectors, of two. A tile of few rows waits for its own sums,
+// so the last two share what is left.
+template <int kVectors, bool kPacked>
+void rows_of_panels(const Gemm& g, const float* panel, std::int64_t first, std::int64_t last) {
+  constexpr int kTallest = kVectors > 2 ? kRows / 2 : kRows, kShared = kTallest + kTallest / 3;
   for (std::int64_t m = 0; m < g.m;) {
-    const int rows = next_rows(g.m - m);
+    const std::int64_t left = g.m - m;
+    std::int64_t rows = left > kTallest ? (left + 1) / 2 : left, end = m + rows;
+    if (left >= kShared) {
+      rows = kTallest;
+      end = m + (1 + (left - kShared) / kTallest) * kTallest;
+    }
     [&]<int... kFewer>(std::integer_sequence<int, kFewer...>) {
       const auto run = [&]<int kTileRows>() {
         if (rows != kTileRows) return false;
-        tile<kTileRows, kVectors, kWhole, kPacked>(g, g.a + m * g.a_row, panel, next, bias,
-                                                   addend ? addend + m * g.c_row : nullptr,
-                                                   c + m * g.c_row, edge);
+        tiles<kTileRows, kVectors, kPacked>(g, panel, first, last, m, end);
         return true;
       };
-      (run.template operator()<kRows - kFewer>() || ...);
+      (run.template operator()<kTallest - kFewer>() || ...);
     }
-    (std::make_integer_sequence<int, kRows>());
-    m += rows;
-    next.at += g.k * next.step;
-    if (next.at >= next_end) next.step = 0;
+    (std::make_integer_sequence<int, kTallest>());
+    m = end;
   }
 }
 
 template <bool kPacked>
 void run_panels(const Gemm& g) {
-  const std::int64_t width = panel_width();
+  const std::int64_t width = panel_width(), n = lanes();
   const float* panel = g.packed;
-  for (std::int64_t first = 0; first < g.n; first += width, panel += g.panel_stride) {
+  for (std::int64_t first = 0; first < g.n;) {
     const std::int64_t columns = g.n - first;
-    if (columns >= width) {
-      rows_of_panel<2, true, kPacked>(g, panel, first, {});
-    } else if (columns > lanes()) {
-      rows_of_panel<2, false, kPacked>(g, panel, first, {columns - lanes()});
+    std::int64_t panels = 1;
+    if (kPairs && columns > width + n) {
+      panels = 2;
+      rows_of_panels<4, kPacked>(g, panel, first, std::min(columns - width - n, n));
+    } else if (columns > n) {
+      rows_of_panels<2, kPacked>(g, panel, first, std::min(columns - n, n));
     } else {
-      rows_of_panel<1, false, kPacked>(g, panel, first, {columns});
+      rows_of_panels<1, kPacked>(g, panel, first, columns);
     }
+    first += panels * width;
+    panel += panels * g.panel_stride;
   }
 }
 
