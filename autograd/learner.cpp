@@ -14,11 +14,6 @@ namespace {
 
 constexpr const char* kLabels = "labels";
 
-// What a tensor takes: its block is a multiple of the alignment.
-std::size_t block_bytes(const TensorSpec& spec) {
-  return (spec.bytes() + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
-}
-
 // Blocks of constants that graphs have and another has not.
 std::size_t own_constant_bytes(std::initializer_list<const Graph*> graphs, const Graph& other) {
   std::set<const void*> seen;
@@ -27,7 +22,7 @@ std::size_t own_constant_bytes(std::initializer_list<const Graph*> graphs, const
   for (const Graph* graph : graphs) {
     for (const Value& value : graph->values()) {
       if (value.kind == ValueKind::kConstant && seen.insert(value.tensor.get()).second)
-        bytes += block_bytes(value.spec);
+        bytes += aligned_bytes(value.spec.bytes());
     }
   }
   return bytes;
@@ -140,7 +135,7 @@ Result<void> Learner::prepare(const LearnerOptions& options) {
                             static_cast<std::uint32_t>(classes_.size()), spec_.seed);
   // What cannot be trained is refused now rather than after the first examples.
   INK_TRY(const TrainingGraph one, training(1));
-  for (const ValueId id : one.train) trained_bytes_ += block_bytes(one.graph.spec(id));
+  for (const ValueId id : one.train) trained_bytes_ += aligned_bytes(one.graph.spec(id).bytes());
   return use({});
 }
 

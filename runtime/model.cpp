@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/base/pages.h"
 #include "runtime/op.h"
 #include "runtime/schema/model_generated.h"
 

@@ -9,10 +9,6 @@ namespace inkling {
 
 namespace {
 
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
-}
-
 bool meet(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
 // Bytes alive in each step.
@@ -21,8 +17,8 @@ std::vector<std::size_t> bytes_alive(std::span<const Lifetime> lifetimes) {
   for (const Lifetime& life : lifetimes) steps = std::max(steps, life.last + 1);
   std::vector<std::size_t> alive(steps + 1);  // differences, then running sums
   for (const Lifetime& life : lifetimes) {
-    alive[life.first] += aligned(life.bytes);
-    alive[life.last + 1] -= aligned(life.bytes);
+    alive[life.first] += aligned_bytes(life.bytes);
+    alive[life.last + 1] -= aligned_bytes(life.bytes);
   }
   std::partial_sum(alive.begin(), alive.end(), alive.begin());
   return alive;
@@ -34,12 +30,12 @@ ArenaLayout place(std::span<const Lifetime> lifetimes, std::span<const std::size
   layout.offsets.resize(lifetimes.size());
   std::vector<std::size_t> placed;  // by offset
   for (const std::size_t i : order) {
-    const std::size_t bytes = aligned(lifetimes[i].bytes);
+    const std::size_t bytes = aligned_bytes(lifetimes[i].bytes);
     std::size_t offset = 0;
     for (const std::size_t other : placed) {
       if (!meet(lifetimes[i], lifetimes[other])) continue;
       if (layout.offsets[other] >= offset + bytes) break;
-      offset = std::max(offset, layout.offsets[other] + aligned(lifetimes[other].bytes));
+      offset = std::max(offset, layout.offsets[other] + aligned_bytes(lifetimes[other].bytes));
     }
     layout.offsets[i] = offset;
     layout.bytes = std::max(layout.bytes, offset + bytes);

@@ -17,7 +17,7 @@ struct Session::Plan {
   std::size_t arena_bytes = 0;
   std::size_t arena_lower_bound = 0;
   std::vector<Tensor> variables;  // in the order of graph.variables()
-  std::vector<AlignedBytes> packed;
+  AlignedBytes packed;            // the constant weights of all steps
   std::size_t packed_bytes = 0;
   std::vector<TensorView> views;     // by value
   std::vector<TensorView> operands;  // inputs and outputs of all steps, one after another
@@ -71,6 +71,7 @@ struct Draft {
     std::size_t node;
     const Kernel* kernel;      // null: reference
     std::size_t packed_bytes;  // of the constant weights; 0: the row does not pack them
+    std::size_t packed;        // where among all that is packed
     std::size_t scratch;       // a lifetime, or kNone
   };
 
@@ -100,10 +101,10 @@ struct Draft {
       if (!kernel && !options.reference_only) kernel = choose_kernel(cpu_kernels(), spec);
       INK_INVARIANT(kernel != nullptr || spec.out_pitch == 0);
       const bool packs = kernel && kernel->packed_bytes && spec.constant_weights;
-      const std::size_t packed = packs ? kernel->packed_bytes(spec) : 0;
+      const std::size_t packed = packs ? aligned_bytes(kernel->packed_bytes(spec)) : 0;
       const std::size_t scratch = kernel && kernel->scratch_bytes ? kernel->scratch_bytes(spec) : 0;
+      steps.push_back({i, kernel, packed, packed_bytes, scratch > 0 ? lifetimes.size() : kNone});
       packed_bytes += packed;
-      steps.push_back({i, kernel, packed, scratch > 0 ? lifetimes.size() : kNone});
       if (scratch > 0) lifetimes.push_back({scratch, i, i});
     }
   }
@@ -160,19 +161,16 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
                                                : std::make_unique<ThreadPool>(options.threads);
   INK_INVARIANT(plan->pool->threads() == threads_of(options));
   // Before there is an arena: so its memory and that of the weights' file are not needed at once.
-  std::vector<const std::byte*> packed(d.steps.size(), nullptr);
-  for (std::size_t i = 0; i < d.steps.size(); ++i) {
-    const Draft::Step& step = d.steps[i];
+  if (d.packed_bytes > 0) plan->packed = allocate_aligned(d.packed_bytes);
+  for (const Draft::Step& step : d.steps) {
     if (step.packed_bytes == 0) continue;
     const Node& node = graph.nodes()[step.node];
     const auto in = specs_of(graph, node.inputs), out = specs_of(graph, node.outputs);
     const Tensor& weights = *graph.value(node.inputs[1]).tensor;
-    AlignedBytes bytes = allocate_aligned(step.packed_bytes);
     step.kernel->pack(node_spec(graph, node, in, out, plan->pool->threads()),
-                      {weights.spec(), const_cast<void*>(weights.raw())}, bytes.get());
+                      {weights.spec(), const_cast<void*>(weights.raw())},
+                      plan->packed.get() + step.packed);
     weights.release_pages();
-    packed[i] = bytes.get();
-    plan->packed.push_back(std::move(bytes));
   }
   plan->arena = allocate_aligned(d.layout.bytes);
   plan->arena_bytes = d.layout.bytes;
@@ -205,15 +203,16 @@ Result<Session> Session::create(const Graph& source, const PlanOptions& options)
   }
   for (const Draft::Step& step : d.steps) {
     const Node& node = graph.nodes()[step.node];
-    plan->steps.push_back({.run = step.kernel ? step.kernel->run : op_def(node.op).reference,
-                           .kernel = step.kernel,
-                           .node = step.node,
-                           .first_operand = plan->operands.size(),
-                           .inputs = node.inputs.size(),
-                           .outputs = node.outputs.size(),
-                           .scratch = address(step.scratch),
-                           .packed = packed[plan->steps.size()],
-                           .out_pitch = d.pitch_of(node)});
+    plan->steps.push_back(
+        {.run = step.kernel ? step.kernel->run : op_def(node.op).reference,
+         .kernel = step.kernel,
+         .node = step.node,
+         .first_operand = plan->operands.size(),
+         .inputs = node.inputs.size(),
+         .outputs = node.outputs.size(),
+         .scratch = address(step.scratch),
+         .packed = step.packed_bytes == 0 ? nullptr : plan->packed.get() + step.packed,
+         .out_pitch = d.pitch_of(node)});
     for (const auto* ids : {&node.inputs, &node.outputs}) {
       for (const ValueId id : *ids)
         plan->operands.push_back(plan->views[static_cast<std::size_t>(id)]);

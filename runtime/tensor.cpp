@@ -1,10 +1,11 @@
 #include "runtime/tensor.h"
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "runtime/base/file.h"
+#include "runtime/base/pages.h"
 
 namespace inkling {
 
@@ -104,10 +105,20 @@ namespace {
 constinit BlockAllocator app_allocator{};
 constinit std::atomic<std::size_t> live_blocks{0};
 
+// Large blocks, as arenas and packed weights are, in huge pages.
+void* system_block(std::size_t bytes) {
+  const bool large = bytes >= 2 * kHugePageBytes;
+  void* block = nullptr;
+  if (::posix_memalign(&block, large ? kHugePageBytes : kTensorAlignment, bytes) != 0)
+    return nullptr;
+  if (large) prefer_huge_pages({static_cast<std::byte*>(block), bytes});
+  return block;
+}
+
 void* new_block(std::size_t bytes) {
-  if (app_allocator.allocate == nullptr)
-    return ::operator new[](bytes, std::align_val_t{kTensorAlignment});
-  void* block = app_allocator.allocate(app_allocator.context, bytes, kTensorAlignment);
+  void* block = app_allocator.allocate == nullptr
+                    ? system_block(bytes)
+                    : app_allocator.allocate(app_allocator.context, bytes, kTensorAlignment);
   if (block != nullptr) return block;
 #if defined(__cpp_exceptions)
   throw std::bad_alloc();
@@ -132,14 +143,13 @@ void AlignedDelete::operator()(std::byte* p) const {
   if (app_allocator.release != nullptr) {
     app_allocator.release(app_allocator.context, p);
   } else {
-    ::operator delete[](p, std::align_val_t{kTensorAlignment});
+    std::free(p);
   }
 }
 
 AlignedBytes allocate_aligned(std::size_t bytes) {
   // Rounded up, so that a kernel may read a whole vector at the end of any tensor.
-  const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + kTensorAlignment - 1) /
-                              kTensorAlignment * kTensorAlignment;
+  const std::size_t rounded = aligned_bytes(std::max<std::size_t>(bytes, 1));
   auto* p = static_cast<std::byte*>(new_block(rounded));
   live_blocks.fetch_add(1);
   std::memset(p, 0, rounded);

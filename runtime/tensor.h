@@ -144,6 +144,10 @@ struct TensorView {
 };
 
 inline constexpr std::size_t kTensorAlignment = 64;
+// What a block of so many bytes takes.
+inline constexpr std::size_t aligned_bytes(std::size_t bytes) {
+  return (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+}
 
 // Where the memory of all tensors and arenas comes from: the C++ runtime, or the app.
 struct BlockAllocator {

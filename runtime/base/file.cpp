@@ -111,14 +111,6 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const Path& path) {
   return std::shared_ptr<const MappedFile>(new MappedFile(bytes));
 }
 
-void release_pages(ByteSpan bytes) noexcept {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t first = (begin + page - 1) / page * page,
-                       last = (begin + bytes.size()) / page * page;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-}
-
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }

@@ -36,8 +36,4 @@ class MappedFile {
   ByteSpan bytes_;
 };
 
-// Of a map: lets the system take the pages inside these bytes back. They are read again when they
-// are touched.
-void release_pages(ByteSpan bytes) noexcept;
-
 }  // namespace inkling
