@@ -160,7 +160,10 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
-    if constexpr (kPacked) __builtin_prefetch(panel + ahead, 0, 2);
+    if constexpr (kPacked) {
+      __builtin_prefetch(panel + ahead, 0, 2);
+      __builtin_prefetch(panel + ahead + kCacheLine, 0, 2);
+    }
     a += a_k;
   }
   if (bias) {
@@ -210,12 +213,12 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
 template <int kTileRows, int kVectors, bool kPacked>
 void tiles(const Gemm& g, const float* panel, std::int64_t first, std::int64_t last, std::int64_t m,
            std::int64_t end) {
+  constexpr std::int64_t kPanels = (kVectors + 1) / 2;
   const float* bias = g.bias ? g.bias + first : nullptr;
   for (; m < end; m += kTileRows) {
-    // Each of the topmost tiles asks for one line of every row of the panels that come after these.
-    const std::int64_t line = m / kTileRows;
-    const std::int64_t ahead =
-        line < kVectors ? g.panel_stride * (kVectors / 2 + line / 2) + line % 2 * kCacheLine : 0;
+    // The topmost tiles each ask for one of the panels that come after these, a row a row.
+    const std::int64_t next = m / kTileRows + kPanels;
+    const std::int64_t ahead = next < 2 * kPanels ? next * g.panel_stride : 0;
     const std::int64_t at = m * g.c_row + first;
     tile<kTileRows, kVectors, kPacked>(g, g.a + m * g.a_row, panel, ahead, bias,
                                        g.addend ? g.addend + at : nullptr, g.c + at, last);
