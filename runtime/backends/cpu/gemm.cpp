@@ -35,8 +35,6 @@ constexpr int kRows = 4;
 // products, not two.
 constexpr bool kPairs = kRows == 12;
 
-constexpr std::int64_t kCacheLine = 16;  // floats
-
 std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(kTag)); }
 std::int64_t panel_width() { return 2 * lanes(); }
 
@@ -117,14 +115,19 @@ HWY_INLINE void store_first(Vec v, float* p, std::int64_t count) {
 #endif
 }
 
+// Floats to be asked for ahead of their use; without a step, always the same ones.
+struct Ahead {
+  const float* at;
+  std::int64_t step;
+};
+
 // One tile: kTileRows rows by kVectors vectors, all of k; the last vector holds `last` columns. A
 // packed panel has zeros beyond the edge of C. The loops over rows and vectors must unroll, or the
-// compiler keeps the accumulators in memory. `ahead`: how far from where B is read the floats lie
-// that are to come into the L2 cache meanwhile.
+// compiler keeps the accumulators in memory. What lies ahead comes into the L2 cache meanwhile.
 template <int kTileRows, int kVectors, bool kPacked>
 HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HWY_RESTRICT panel,
-                     std::int64_t ahead, const float* HWY_RESTRICT bias,
-                     const float* HWY_RESTRICT addend, float* HWY_RESTRICT c, std::int64_t last) {
+                     Ahead ahead, const float* HWY_RESTRICT bias, const float* HWY_RESTRICT addend,
+                     float* HWY_RESTRICT c, std::int64_t last) {
   const std::int64_t n = lanes(), b_row = kPacked ? panel_width() : g.b_row;
   const std::int64_t a_row = g.a_row, a_k = g.a_k, c_row = g.c_row;
   const bool whole = last == n;
@@ -161,8 +164,8 @@ HWY_INLINE void tile(const Gemm& g, const float* HWY_RESTRICT a, const float* HW
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
     if constexpr (kPacked) {
-      __builtin_prefetch(panel + ahead, 0, 2);
-      __builtin_prefetch(panel + ahead + kCacheLine, 0, 2);
+      __builtin_prefetch(ahead.at, 0, 2);
+      ahead.at += ahead.step;
     }
     a += a_k;
   }
@@ -216,9 +219,13 @@ void tiles(const Gemm& g, const float* panel, std::int64_t first, std::int64_t l
   constexpr std::int64_t kPanels = (kVectors + 1) / 2;
   const float* bias = g.bias ? g.bias + first : nullptr;
   for (; m < end; m += kTileRows) {
-    // The topmost tiles each ask for one of the panels that come after these, a row a row.
-    const std::int64_t next = m / kTileRows + kPanels;
-    const std::int64_t ahead = next < 2 * kPanels ? next * g.panel_stride : 0;
+    // The topmost tiles ask for the panels that come after these: two tiles a panel, half each.
+    const std::int64_t half = m / kTileRows;
+    Ahead ahead{panel, 0};
+    if (half < 2 * kPanels) {
+      ahead.step = panel_width() / 2;
+      ahead.at += g.panel_stride * (kPanels + half / 2) + half % 2 * g.k * ahead.step;
+    }
     const std::int64_t at = m * g.c_row + first;
     tile<kTileRows, kVectors, kPacked>(g, g.a + m * g.a_row, panel, ahead, bias,
                                        g.addend ? g.addend + at : nullptr, g.c + at, last);
