@@ -325,13 +325,13 @@ void gemm_pack(const float* b, std::int64_t k_stride, std::int64_t n_stride, std
 void gemm(const Gemm& g) { HWY_DYNAMIC_DISPATCH(run)(g); }
 
 GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned threads) {
-  constexpr std::int64_t kCachedFloats = 1 << 17, kStripFloats = 1 << 18;
+  constexpr std::int64_t kCachedFloats = 1 << 17, kStripFloats = 1 << 18,
+                         kShortStripFloats = 1 << 14;
   constexpr std::int64_t kStripMin = 48, kStripMax = 480;
   const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t strip_floats = k * n <= kCachedFloats ? kShortStripFloats : kStripFloats;
   const std::int64_t tallest =
-      k * n <= kCachedFloats
-          ? kStripMin
-          : std::clamp(kStripFloats / std::max<std::int64_t>(k, 1), kStripMin, kStripMax);
+      std::clamp(strip_floats / std::max<std::int64_t>(k, 1), kStripMin, kStripMax);
   // Two pieces a thread let the faster one help out; rows in plenty give them.
   const std::int64_t wanted = threads > 1 ? 2 * static_cast<std::int64_t>(threads) : 1;
   std::int64_t strips = ceil_div(m, tallest);
@@ -342,9 +342,10 @@ GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned 
   pieces.strip = std::max<std::int64_t>(1, ceil_div(m, strips));
   pieces.strips = ceil_div(m, pieces.strip);
   const std::int64_t panels = ceil_div(n, gemm_panel_width());
-  // Groups of panels are small: two threads get as good as equal shares of them.
-  pieces.panels =
-      std::max<std::int64_t>(1, pieces.strips >= wanted ? panels : panels / (2 * wanted));
+  // Groups of panels are small: two threads get as good as equal shares of them. Panels are
+  // multiplied in pairs.
+  pieces.panels = pieces.strips >= wanted ? panels : ceil_div(panels / (2 * wanted), 2) * 2;
+  pieces.panels = std::max<std::int64_t>(2, pieces.panels);
   pieces.groups = ceil_div(panels, pieces.panels);
   return pieces;
 }
