@@ -14,15 +14,15 @@ namespace inkling::cpu {
 namespace HWY_NAMESPACE {
 
 // min(max(v, low), high), and NaN stays NaN: a clamp must not hide that training went wrong. Of a
-// NaN and a number, x86 gives the second operand, and the other targets give NaN.
+// NaN and a number, x86 gives the second operand, and Arm the number.
 template <typename Vector>
 HWY_INLINE Vector bounded(Vector v, Vector low, Vector high) {
   namespace hn = hwy::HWY_NAMESPACE;
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Min(high, hn::Max(low, v));
+#else
   v = hn::IfThenElse(hn::Lt(v, low), low, v);
   return hn::IfThenElse(hn::Lt(high, v), high, v);
-#else
-  return hn::Min(high, hn::Max(low, v));
 #endif
 }
 
