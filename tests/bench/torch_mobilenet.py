@@ -1,11 +1,11 @@
 """One training step of MobileNetV2 at 224 x 224, eight pictures: inkling beside PyTorch, in turn.
 
-Usage: torch_mobilenet.py INKLING [PAIRS] [THREADS] [all|head]
+Usage: torch_mobilenet.py INKLING [PAIRS] [THREADS] [all|head] [MEMORY]
 Wants Debian's python3-torch, python3-torchvision and a tuned BLAS (libopenblas0-pthread, OPENBLAS_CORETYPE
 where it does not know the CPU). Both start from the same network, exported by torchvision with seed 0;
 its batch norms keep their statistics. Everything is trained (all), or a linear layer on frozen features (head), by
 SGD with momentum. inkling's figure is that of `inkling train --explain`; PyTorch's is the faster of its two
-layouts, its frozen features are a frozen TorchScript. Peak memory is of the whole process. For a head, a step on
+layouts, its frozen features are a frozen TorchScript. MEMORY is the budget given to `inkling train`. Peak memory is of the whole process. For a head, a step on
 features computed once is timed, too. Exits with 1 when a wanted ratio is missed.
 """
 import gzip
@@ -116,6 +116,8 @@ def main():
         # Pictures that are varied at each step cannot have their features computed once.
         command = [program, "train", "--base", at / "net.onnx", "--data", at / "pictures", "--train", part,
                    "--batch", str(BATCH), "--optimizer", "sgd", "--threads", threads, "--json"]
+        if len(sys.argv) > 5:
+            command += ["--memory", sys.argv[5]]
         varied = [*command, "--flip"] if part == "head" else command
         ratios, memory, cached = [], [], []
         for _ in range(pairs):

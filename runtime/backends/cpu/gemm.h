@@ -2,9 +2,9 @@
 // The matrix product that matmul and the convolutions are made of: C = A B, one thread, any CPU.
 //
 // B is cut into panels of gemm_panel_width() columns; a panel lies row after row, its missing
-// columns zero, so that the inner loop reads it straight through. A tile of C (rows x panel) stays
-// in registers for the whole sum, which runs over k in order: the bits of an element do not depend
-// on how the work is cut.
+// columns zero, so that the inner loop reads it straight through. A tile of C (rows x one or two
+// panels) stays in registers for the whole sum, which runs over k in order: the bits of an element
+// do not depend on how the work is cut.
 
 #include <cstdint>
 
