@@ -123,7 +123,7 @@ void* new_block(std::size_t bytes) {
 #if defined(__cpp_exceptions)
   throw std::bad_alloc();
 #else
-  broken_invariant(__FILE__, __LINE__, "the app's allocator has memory");
+  broken_invariant(__FILE__, __LINE__, "there is memory for a tensor");
 #endif
 }
 

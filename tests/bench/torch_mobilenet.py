@@ -5,8 +5,8 @@ Wants Debian's python3-torch, python3-torchvision and a tuned BLAS (libopenblas0
 where it does not know the CPU). Both start from the same network, exported by torchvision with seed 0;
 its batch norms keep their statistics. Everything is trained (all), or a linear layer on frozen features (head), by
 SGD with momentum. inkling's figure is that of `inkling train --explain`; PyTorch's is the faster of its two
-layouts, its frozen features are a frozen TorchScript. MEMORY is the budget given to `inkling train`. Peak memory is of the whole process. For a head, a step on
-features computed once is timed, too. Exits with 1 when a wanted ratio is missed.
+layouts, its frozen features are a frozen TorchScript. Peak memory is of the whole process; MEMORY is a budget for
+inkling's, in MB. For a head, a step on features computed once is timed, too. Exits with 1 when a wanted ratio is missed.
 """
 import gzip
 import json

@@ -344,8 +344,8 @@ GemmPieces gemm_pieces(std::int64_t m, std::int64_t n, std::int64_t k, unsigned 
   const std::int64_t panels = ceil_div(n, gemm_panel_width());
   // Groups of panels are small: two threads get as good as equal shares of them. Panels are
   // multiplied in pairs.
-  pieces.panels = pieces.strips >= wanted ? panels : ceil_div(panels / (2 * wanted), 2) * 2;
-  pieces.panels = std::max<std::int64_t>(2, pieces.panels);
+  const std::int64_t share = pieces.strips >= wanted ? panels : panels / (2 * wanted);
+  pieces.panels = std::max<std::int64_t>(2, ceil_div(share, 2) * 2);
   pieces.groups = ceil_div(panels, pieces.panels);
   return pieces;
 }
